@@ -1,0 +1,65 @@
+# The project's everyday commands. Each makes the environment it needs.
+
+PYTHON ?= python3
+VENV ?= .venv
+CHECKPOINT ?= examples/mini
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+PARTS := bench export quantize runtime
+PACKAGES := $(addprefix -p distilroberta.,$(PARTS))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help:
+	@echo "make demo    build the bundled checkpoint and fill masks with every variant"
+	@echo "             (CHECKPOINT=folder or CHECKPOINT=distilbert/distilroberta-base: another one)"
+	@echo "make test    run the tests"
+	@echo "make lint    check style, format and types"
+	@echo "make bench   measure: INT8 fill-mask against optimum, the import, latency by variant"
+	@echo "make clean   remove what the others made, the environment included"
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/demo.py "$(CHECKPOINT)"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev build/types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m distilroberta.bench.fill_mask_int8
+	$(BIN)/python -m distilroberta.bench.import_cost
+	$(BIN)/python -m pytest bench --benchmark-only
+
+clean:
+	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "make needs Python 3.10 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
+	$(PIP) -e '.[export]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+# The folders under the names they are imported by, which is how a type checker has to see them.
+build/types:
+	mkdir -p $@/distilroberta
+	for part in $(PARTS); do ln -sfn ../../../$$part $@/distilroberta/$$part; done

@@ -1,0 +1,1 @@
+"""Measurements: engines side by side, in one run, each in a process of its own."""

@@ -1,0 +1,38 @@
+"""The frame of the scripts of this part: one command, errors on one line, exit codes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Callable
+
+import typer
+
+from distilroberta.runtime.command_line import messages
+from distilroberta.runtime.errors import DistilRobertaError, InputError
+
+
+def run(command: Callable[..., None]) -> None:
+    """Run a script's command and exit: 0 done, 1 it failed, 2 the words were wrong."""
+    try:
+        typer.run(command)
+    except DistilRobertaError as error:
+        messages.print(" ".join(str(error).split()), markup=False)
+        raise SystemExit(error.exit_code) from None
+
+
+def exact(module: str) -> str:
+    """Return the command line that started this process, to be pasted into a shell."""
+    return shlex.join(["python", "-m", module, *sys.argv[1:]])
+
+
+def numbers(listed: str, option: str) -> list[int]:
+    """Read `16,128` as whole numbers from 1 up, each once, in the order given.
+
+    Raises:
+        InputError: it holds something else, or nothing.
+    """
+    parts = [part.strip() for part in listed.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and int(part) for part in parts):
+        raise InputError(f"{option} must be whole numbers with commas between, found {listed!r}")
+    return list(dict.fromkeys(map(int, parts)))

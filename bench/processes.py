@@ -1,0 +1,147 @@
+"""Engines in processes of their own, seen from the process that measures them.
+
+Thread pools that spin while they wait take time from whoever shares their process, and an engine's
+memory can only be told where it is alone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import IO, Any, Mapping, cast
+
+from distilroberta.bench import framing
+from distilroberta.bench.errors import WorkerError
+from distilroberta.bench.worker import Failure, Loaded
+from distilroberta.bench.workload import Workload
+
+_MODULE = "distilroberta.bench.worker"
+_TAIL_BYTES = 2000
+# What a process gets to end by itself once its input is closed.
+_GRACE_SECONDS = 5.0
+
+
+class Worker:
+    """One engine, loaded and ready. Close it, or use it in a `with`.
+
+    `name` is the engine's, `loaded` says what loading it took.
+    """
+
+    def __init__(
+        self, name: str, engine: str, arguments: Mapping[str, Any], *, patience: float = 600.0
+    ) -> None:
+        """Start a process and load an engine in it.
+
+        Args:
+            name: how errors and tables call it.
+            engine: `module:class`; the class has the methods of `engines.Engine`.
+            arguments: the class's keyword arguments; they and all answers must pickle.
+            patience: the seconds a request may take; then the process is killed.
+
+        Raises:
+            WorkerError: the engine can't be loaded, or the process died or took too long.
+        """
+        self.name = name
+        self._patience = patience
+        self._stderr = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", _MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+        )
+        try:
+            self.loaded: Loaded = self._ask("load", engine, dict(arguments))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The id of the engine's process."""
+        return self._process.pid
+
+    def answer(self, workload: Workload) -> Any:
+        """Return the engine's logits for the mask, float32 (vocabulary,).
+
+        Raises:
+            WorkerError: the engine raised, died or took too long.
+        """
+        return self._ask("answer", workload)
+
+    def time(self, workload: Workload, warmup: int, calls: int) -> list[int]:
+        """Run one round; return nanoseconds, one for each timed call.
+
+        Raises:
+            WorkerError: the engine raised, died or took too long.
+        """
+        return cast(list[int], self._ask("time", workload, warmup, calls))
+
+    def resident_bytes(self) -> int | None:
+        """Return the memory of the engine's process that is in RAM, None where none can tell.
+
+        Raises:
+            WorkerError: the process is gone.
+        """
+        return cast("int | None", self._ask("resident_bytes"))
+
+    def close(self) -> None:
+        """End the process. It is gone when this returns."""
+        for stream in (self._process.stdin, self._process.stdout):
+            try:
+                _open(stream).close()
+            except OSError:  # what was not sent yet can't be any more
+                pass
+        try:
+            self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stderr.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, request: str, *arguments: Any) -> Any:
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self._process.kill()
+
+        # Killing it ends the read below; a pipe can't be read with a time limit on every system.
+        timer = threading.Timer(self._patience, stop)
+        timer.start()
+        try:
+            framing.send(_open(self._process.stdin), (request, *arguments))
+            reply = framing.receive(_open(self._process.stdout))
+        except (OSError, EOFError) as error:
+            code = self._process.wait()
+            reason = (
+                f"no answer to {request!r} within {self._patience:g} s"
+                if late.is_set()
+                else f"its process ended with code {code} while asked to {request!r}"
+            )
+            raise WorkerError(self.name, reason, self._tail()) from error
+        finally:
+            timer.cancel()
+        if isinstance(reply, Failure):
+            raise WorkerError(self.name, f"{request!r} failed: {reply.message}", self._tail())
+        return reply
+
+    def _tail(self) -> str:
+        size = os.fstat(self._stderr.fileno()).st_size
+        # A file of its own position: the process goes on writing at the end of the shared one.
+        self._stderr.seek(max(0, size - _TAIL_BYTES))
+        return self._stderr.read().decode("utf-8", "replace").strip()
+
+
+def _open(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None  # all three were asked for
+    return stream

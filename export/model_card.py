@@ -1,0 +1,95 @@
+"""The artifact's README.md: a model card a hub can show."""
+
+from __future__ import annotations
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from distilroberta.export.source import Checkpoint
+from distilroberta.runtime import layout
+from distilroberta.runtime.manifest import Manifest
+
+_NO_CARD = """\
+The checkpoint came without a model card: what it was trained on, what it is meant for and what
+biases it has are not recorded. Find out before you rely on it.
+"""
+
+
+def original_card(checkpoint: Checkpoint) -> ModelCard | None:
+    """Return the checkpoint's own model card, or None if it has none that can be read."""
+    path = checkpoint.folder / layout.MODEL_CARD
+    if not path.is_file():
+        return None
+    content = path.read_text("utf-8", errors="replace")
+    try:
+        return ModelCard(content, ignore_metadata_errors=True)
+    except Exception:  # broken YAML of any kind: the text is still worth carrying over
+        return ModelCard(content.replace("---", "", 1), ignore_metadata_errors=True)
+
+
+def licence_of(card: ModelCard | None) -> str | None:
+    """Return the licence a model card names, or None."""
+    licence = card.data.get("license") if card is not None else None
+    return licence if isinstance(licence, str) else None
+
+
+def render(checkpoint: Checkpoint, manifest: Manifest, card: ModelCard | None) -> str:
+    """Return the text of the artifact's model card."""
+    from_hub = checkpoint.revision is not None
+    data = ModelCardData(
+        license=manifest.licence,
+        base_model=checkpoint.name if from_hub else None,
+        pipeline_tag=manifest.task,
+        library_name="onnx",
+        tags=["onnx", "distilroberta-onnx"],
+    )
+    revision = f" at revision `{checkpoint.revision}`" if from_hub else ""
+    rows = [_row(name, manifest) for name in manifest.variants]
+    logits = "masks" if manifest.task == "fill-mask" else "texts"
+    text = f"""\
+# {checkpoint.name}, as ONNX
+
+Built for {manifest.task} from `{checkpoint.name}`{revision} by distilroberta-onnx
+{manifest.tools["distilroberta-onnx"]}. The weights' digest is in `{layout.MANIFEST}`, with every
+file's.
+
+```python
+from distilroberta.runtime import pipeline
+
+answer = pipeline("{manifest.task}", "path/to/this/folder")
+```
+
+## What was measured
+
+The logits of {next(iter(manifest.variants.values())).agreement.rows} probe {logits}, each run by
+itself on a CPU, against PyTorch FP32.
+
+| variant | megabytes | same top answer | largest difference | cosine | KL (nats) |
+|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+## Intended use, limits and bias
+
+{_carried_over(card)}"""
+    return f"---\n{data.to_yaml()}\n---\n\n{text}"
+
+
+def _row(name: str, manifest: Manifest) -> str:
+    variant, measured = manifest.variants[name], manifest.variants[name].agreement
+    files = {variant.graph, *variant.reads}
+    size = sum(manifest.files[file].bytes for file in files) / 1e6
+    return (
+        f"| {name} | {size:.1f} | {measured.same_top:.1%} | {measured.largest_difference:.2g} | "
+        f"{measured.cosine:.6f} | {measured.kl:.2g} |"
+    )
+
+
+def _carried_over(card: ModelCard | None) -> str:
+    if card is None or not card.text.strip():
+        return _NO_CARD
+    # Its headings go one level down, below this section.
+    lines = []
+    in_code = False
+    for line in card.text.strip().splitlines():
+        in_code ^= line.startswith("```")
+        lines.append(f"##{line}" if line.startswith("#") and not in_code else line)
+    return "From the original model card:\n\n" + "\n".join(lines) + "\n"

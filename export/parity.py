@@ -1,0 +1,118 @@
+"""Is an exported FP32 graph the PyTorch model? Names, axes, shapes, values, in this order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from distilroberta.export.checkpoint import Loaded
+from distilroberta.export.errors import ParityError
+from distilroberta.export.onnx_export import INPUTS
+from distilroberta.export.reference import Reference
+
+# The largest absolute difference of an FP32 logit. Kernels sum in another order than PyTorch's,
+# which moves a logit of a trained model by some 1e-5.
+TOLERANCE = 1e-4
+
+# (batch, length): one text and several, odd lengths, and the longest there is.
+_SHAPES = ((1, 8), (2, 17), (3, 64), (1, None))
+
+
+def check(
+    path: Path, loaded: Loaded, *, served: bool, output_axes: dict[int, str], what: str
+) -> float:
+    """Compare a graph's file with PyTorch at several (batch, length) pairs, with padding.
+
+    Args:
+        path: the graph.
+        loaded: the checkpoint it was exported from.
+        served: whether its output is that of a served graph.
+        output_axes: the dynamic axes its output must have.
+        what: names the graph in errors.
+
+    Returns:
+        The largest absolute difference of a logit.
+
+    Raises:
+        ParityError: a name, an axis, a shape or a value differs.
+    """
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    _check_names(session, what)
+    _check_axes(session, output_axes, what)
+    reference = Reference(loaded)
+    largest = 0.0
+    for batch, length in _SHAPES:
+        ids, mask = _example(loaded, batch, length)
+        found = session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        expected = (reference.served if served else reference.standard)(ids, mask)
+        where = f"{what}, output logits, batch {batch}, length {ids.shape[1]}"
+        if found.shape != expected.shape:
+            raise ParityError(
+                "logits", f"{where}: shape is {found.shape}, PyTorch's is {expected.shape}"
+            )
+        if found.ndim == 3:  # what a graph gives for padding is nobody's answer
+            found, expected = found[mask == 1], expected[mask == 1]
+        largest = max(largest, _check_values(found, expected, where))
+    return largest
+
+
+def _check_names(session: Any, what: str) -> None:
+    for kind, found, expected in (
+        ("inputs", session.get_inputs(), list(INPUTS)),
+        ("outputs", session.get_outputs(), ["logits"]),
+    ):
+        names = [value.name for value in found]
+        if names != expected:
+            raise ParityError(kind, f"{what}: {kind} are {names}, must be {expected}")
+
+
+def _check_axes(session: Any, output_axes: dict[int, str], what: str) -> None:
+    wanted = {**INPUTS, "logits": output_axes}
+    for value in (*session.get_inputs(), *session.get_outputs()):
+        axes = {i: size for i, size in enumerate(value.shape) if not isinstance(size, int)}
+        if axes != wanted[value.name]:
+            raise ParityError(
+                value.name,
+                f"{what}: the dynamic axes of {value.name} are {axes}, must be "
+                f"{wanted[value.name]}",
+            )
+
+
+def _check_values(found: NDArray[np.float32], expected: NDArray[np.float32], where: str) -> float:
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE:  # also where it is not a number
+        raise ParityError(
+            "logits",
+            f"{where}: a logit differs from PyTorch's by {difference:.3g}, the tolerance is "
+            f"{TOLERANCE:.3g}; nothing was written",
+            difference,
+            TOLERANCE,
+        )
+    return difference
+
+
+def _example(
+    loaded: Loaded, batch: int, length: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # Random tokens between <s> and </s>, rows of different lengths, and another number of masks
+    # in each row.
+    config: Any = loaded.model.config
+    tokenizer: Any = loaded.tokenizer
+    length = length or config.max_position_embeddings - config.pad_token_id - 1
+    random = np.random.default_rng(length)
+    special = set(tokenizer.all_special_ids)
+    ordinary = np.array([i for i in range(config.vocab_size) if i not in special])
+    ids = random.choice(ordinary, size=(batch, length)).astype(np.int64)
+    mask = np.ones_like(ids)
+    for row in range(batch):
+        end = length - 2 * row
+        ids[row, 0], ids[row, end - 1] = tokenizer.bos_token_id, tokenizer.eos_token_id
+        ids[row, end:], mask[row, end:] = config.pad_token_id, 0
+        if tokenizer.mask_token_id is not None:
+            places = random.choice(np.arange(1, end - 1), size=batch - row, replace=False)
+            ids[row, places] = tokenizer.mask_token_id
+    return ids, mask

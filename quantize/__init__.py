@@ -1,0 +1,1 @@
+"""FP32 graphs to smaller ones: FP16, and INT8 with one embedding for input and output."""

@@ -1,0 +1,50 @@
+"""Small helpers to rewrite the nodes of an ONNX graph in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+CONTRIB = "com.microsoft"
+
+
+def weight(graph: onnx.GraphProto, name: str) -> NDArray[np.generic] | None:
+    """Return an initializer's values, or None if `name` is not an initializer."""
+    for tensor in graph.initializer:
+        if tensor.name == name:
+            return numpy_helper.to_array(tensor)
+    return None
+
+
+def add_weight(graph: onnx.GraphProto, name: str, values: NDArray[np.generic]) -> str:
+    """Add an initializer and return its name."""
+    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+    return name
+
+
+def replace_node(
+    graph: onnx.GraphProto, old: onnx.NodeProto, new: Sequence[onnx.NodeProto]
+) -> None:
+    """Put nodes where `old` stands; the last one must give its outputs."""
+    place = next(index for index, node in enumerate(graph.node) if node is old)
+    del graph.node[place]
+    for offset, node in enumerate(new):
+        graph.node.insert(place + offset, node)
+
+
+def drop_unused_weights(graph: onnx.GraphProto) -> None:
+    """Remove the initializers that no node reads."""
+    read = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def uses_contrib_operators(model: onnx.ModelProto) -> None:
+    """Declare the opset of onnxruntime's contributed operators."""
+    if not any(opset.domain == CONTRIB for opset in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(CONTRIB, 1))

@@ -1,0 +1,152 @@
+"""An artifact folder: open it, look at it, verify it, start a session on a variant."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from distilroberta.runtime import layout
+from distilroberta.runtime import provider as providers
+from distilroberta.runtime.digest import sha256_of
+from distilroberta.runtime.errors import ArtifactError, InputError
+from distilroberta.runtime.manifest import Manifest, Variant
+from distilroberta.runtime.session import Session
+
+
+class Artifact:
+    """A folder made by `distilroberta build`.
+
+    Opening it reads the manifest and checks that every file it lists is there, is a plain file
+    inside the folder, and has the size it should have. `verify` also reads every byte.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the artifact in the folder `path`.
+
+        Raises:
+            ArtifactError: it is not an artifact, or a file is missing, of another size, or outside.
+        """
+        self.path = Path(path).resolve()
+        if not self.path.is_dir():
+            raise ArtifactError(
+                f"{path} is not a folder: give the folder that `distilroberta build` wrote"
+            )
+        self.manifest = Manifest.read(self.path / layout.MANIFEST)
+        for name, entry in self.manifest.files.items():
+            self._check_size(name, entry.bytes)
+
+    def __repr__(self) -> str:
+        return f"Artifact({str(self.path)!r}, task={self.task!r}, variants={self.variants!r})"
+
+    @property
+    def task(self) -> str:
+        """The task the checkpoint was trained for."""
+        return self.manifest.task
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The names of the variants, as the manifest lists them."""
+        return tuple(self.manifest.variants)
+
+    def variant(self, name: str) -> Variant:
+        """Return what the manifest says of a variant.
+
+        Raises:
+            InputError: the artifact has no such variant.
+        """
+        try:
+            return self.manifest.variants[name]
+        except KeyError:
+            raise InputError(
+                f"variant {name!r} is not in {self.path} (it has {', '.join(self.variants)}); "
+                "choose one of these, or auto"
+            ) from None
+
+    def choose(self, provider: str) -> str:
+        """Return the variant that `auto` stands for on a provider.
+
+        INT8 on a CPU and FP16 on a GPU; where the artifact lacks it, the smallest it has on a
+        CPU, and the most precise it has on a GPU, where INT8 for a CPU runs badly.
+        """
+        order = ("int8", "fp32", "fp16") if provider == "cpu" else ("fp16", "fp32", "int8")
+        for name in order:
+            if name in self.manifest.variants:
+                return name
+        return self.variants[0]
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file the manifest lists.
+
+        Raises:
+            ArtifactError: the manifest does not list it.
+        """
+        if name not in self.manifest.files:
+            raise ArtifactError(f"{self.path}: the manifest lists no {name}; build it again")
+        return self.path / name
+
+    def session(
+        self, variant: str = "auto", *, provider: str = "auto", threads: int | None = None
+    ) -> Session:
+        """Load a variant's graph. See `pipeline` for what the arguments mean.
+
+        Raises:
+            InputError: the variant is not there, or `threads` is no positive number.
+            ArtifactError: the graph can't be loaded or is not what the manifest says.
+            ProviderError: the provider is unknown or can't start.
+        """
+        if variant == "auto":
+            variant = self.choose(providers.candidates(provider)[0])
+        spec = self.variant(variant)
+        return Session(self.file(spec.graph), spec, provider, threads)
+
+    def verify(self) -> None:
+        """Read every file and compare its SHA-256 with the manifest's.
+
+        Raises:
+            ArtifactError: a file is missing, changed or of another size, or one lies in the
+                folder that the manifest does not list.
+        """
+        for name, entry in self.manifest.files.items():
+            path = self._check_size(name, entry.bytes)
+            found = sha256_of(path)
+            if found != entry.sha256:
+                raise ArtifactError(
+                    f"{path} was changed: its SHA-256 is {found}, the manifest says "
+                    f"{entry.sha256}; build or copy the artifact again"
+                )
+        unlisted = self._files() - set(self.manifest.files) - {layout.MANIFEST}
+        if unlisted:
+            raise ArtifactError(
+                f"{self.path} holds files the manifest does not list: "
+                f"{', '.join(sorted(unlisted))}; remove them, or build it again"
+            )
+
+    def _files(self) -> set[str]:
+        # A hub or git checkout keeps its own files beside these, in folders with a dot.
+        return {
+            path.relative_to(self.path).as_posix()
+            for path in self.path.rglob("*")
+            if not path.is_dir()
+            and not any(part.startswith(".") for part in path.relative_to(self.path).parts)
+        }
+
+    def _check_size(self, name: str, size: int) -> Path:
+        path = self.path / name
+        try:
+            if not path.resolve(strict=True).is_relative_to(self.path):
+                raise ArtifactError(f"{path} is reached through a link that leaves the artifact")
+            found = path.stat()
+        except OSError as error:
+            raise ArtifactError(
+                f"{path} is listed in the manifest but can't be read ({error.strerror}); build or "
+                "copy the artifact again"
+            ) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise ArtifactError(f"{path} is not a plain file")
+        if found.st_size != size:
+            raise ArtifactError(
+                f"{path} has {found.st_size} bytes, the manifest says {size}; build or copy the "
+                "artifact again"
+            )
+        return path

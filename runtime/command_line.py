@@ -1,0 +1,71 @@
+"""The frame of the command line: commands from every part, errors on one line, exit codes.
+
+A part brings its commands through the entry point group `distilroberta.commands`, a function that
+takes the app. So the runtime has a command `build` without knowing the export stage.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from distilroberta.runtime.errors import DistilRobertaError
+
+COMMANDS = "distilroberta.commands"
+_INTERRUPTED = 130
+
+# Results go to stdout, all else to stderr.
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def make_app() -> typer.Typer:
+    """Return the app with the commands of every installed part."""
+    app = typer.Typer(
+        name="distilroberta",
+        help="DistilRoBERTa and RoBERTa: checkpoint to ONNX artifact, and answers from it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+
+    @app.callback()
+    def options(
+        verbose: bool = typer.Option(False, "--verbose", "-v", help="Show what is chosen and why."),
+    ) -> None:
+        handler = RichHandler(console=messages, show_time=False, show_path=False)
+        level = logging.INFO if verbose else logging.WARNING
+        logging.getLogger("distilroberta").setLevel(level)
+        logging.getLogger("distilroberta").handlers[:] = [handler]
+
+    for part in sorted(entry_points(group=COMMANDS), key=lambda part: part.name):
+        part.load()(app)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return the exit code: 0 done, 1 it failed, 2 the words were wrong."""
+    try:
+        make_app()(list(arguments))
+    except DistilRobertaError as error:
+        messages.print(f"distilroberta: {_one_line(error)}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        messages.print("distilroberta: interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left (`| head`); nothing more can be written to it.
+        sys.stdout = None
+        return 0
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,307 @@
+"""`manifest.json`: what every file of an artifact is.
+
+The manifest is read from a file that may have come over a network, so nothing in it is trusted:
+every field has a type that is checked, every path stays in the folder, and sizes are bounded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any
+
+from distilroberta.runtime import layout
+from distilroberta.runtime.errors import ArtifactError
+
+SCHEMA_VERSION = 1
+MAX_BYTES = 1 << 20
+_SHA256_DIGITS = 64
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """The size in bytes and the SHA-256 of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a graph. A dimension is a number, or the name of a dynamic axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How close a variant's logits are to PyTorch's, over the probe texts of the build.
+
+    `rows` is the number of logit rows compared (masks, or texts), `largest_difference` the largest
+    absolute difference of a logit, `cosine` the lowest cosine similarity of a row, `same_top` the
+    share of rows with the same highest logit, `kl` the mean Kullback-Leibler divergence of the
+    softmax in nats, PyTorch's distribution first.
+    """
+
+    rows: int
+    largest_difference: float
+    cosine: float
+    same_top: float
+    kl: float
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One precision of the model.
+
+    `graph` is the graph the runtime runs. `reads` are the further files it takes weights from.
+    `standard` is the graph with the inputs and outputs other tools expect; for tasks without a
+    served graph of their own it is the same file. `opset` is that of the default domain, and
+    `onnxruntime` the oldest release that runs the graph.
+    """
+
+    graph: str
+    reads: tuple[str, ...]
+    standard: str
+    precision: str
+    scheme: str
+    opset: int
+    onnxruntime: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the weights came from: a name, a hub revision if any, and the files' digest."""
+
+    name: str
+    revision: str | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of `manifest.json`."""
+
+    task: str
+    licence: str | None
+    source: Source
+    files: Mapping[str, FileEntry]
+    variants: Mapping[str, Variant]
+    tools: Mapping[str, str]
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Return the text of `manifest.json`, the same for the same content."""
+        fields = {
+            "schema_version": self.schema_version,
+            "task": self.task,
+            "licence": self.licence,
+            "source": asdict(self.source),
+            "variants": {name: asdict(variant) for name, variant in self.variants.items()},
+            "files": {name: asdict(self.files[name]) for name in sorted(self.files)},
+            "tools": dict(sorted(self.tools.items())),
+        }
+        return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read `manifest.json`.
+
+        Raises:
+            ArtifactError: it is missing, too large, not JSON, or not a manifest this version knows.
+        """
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            raise ArtifactError(
+                f"{path.parent} is not an artifact: it has no {layout.MANIFEST}. "
+                "Make one with: distilroberta build SOURCE OUTPUT"
+            ) from None
+        except OSError as error:
+            raise ArtifactError(f"{path} can't be read: {error.strerror}") from error
+        if len(content) > MAX_BYTES:
+            raise ArtifactError(f"{path} is larger than {MAX_BYTES} bytes: it is not a manifest")
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Manifest:
+        """Read a manifest from the bytes of its JSON; `where` names it in errors.
+
+        Raises:
+            ArtifactError: it is not JSON, or not a manifest this version knows.
+        """
+        try:
+            tree = json.loads(
+                content.decode("utf-8"),
+                object_pairs_hook=_without_duplicates,
+                parse_constant=_no_constant,
+            )
+        except (ValueError, RecursionError) as error:
+            raise ArtifactError(f"{where} is not a manifest: {error}") from error
+        root = _Reader(tree, where)
+        version = root.number("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ArtifactError(
+                f"{where} has schema version {version}; this release reads {SCHEMA_VERSION}. "
+                "Update distilroberta-onnx, or build the artifact again"
+            )
+        return _manifest(root)
+
+
+def _manifest(root: _Reader) -> Manifest:
+    task = root.text("task")
+    if task not in layout.TASKS:
+        raise root.wrong("task", f"one of {', '.join(layout.TASKS)}")
+    source = root.inner("source")
+    files = {_safe_path(name, root.where): _file(entry) for name, entry in root.items("files")}
+    variants = {name: _variant(entry) for name, entry in root.items("variants")}
+    if not variants:
+        raise root.wrong("variants", "at least one variant")
+    for name, variant in variants.items():
+        for path in (variant.graph, variant.standard, *variant.reads):
+            if path not in files:
+                raise ArtifactError(
+                    f"{root.where}: variant {name} names {path}, which `files` does not list"
+                )
+    return Manifest(
+        task=task,
+        licence=root.optional_text("licence"),
+        source=Source(
+            source.text("name"), source.optional_text("revision"), source.sha256("sha256")
+        ),
+        files=MappingProxyType(files),
+        variants=MappingProxyType(variants),
+        tools=MappingProxyType({name: str(value) for name, value in root.members("tools")}),
+    )
+
+
+def _file(entry: _Reader) -> FileEntry:
+    return FileEntry(entry.number("bytes"), entry.sha256("sha256"))
+
+
+def _variant(entry: _Reader) -> Variant:
+    measured = entry.inner("agreement")
+    return Variant(
+        graph=_safe_path(entry.text("graph"), entry.where),
+        reads=tuple(_safe_path(name, entry.where) for name in entry.texts("reads")),
+        standard=_safe_path(entry.text("standard"), entry.where),
+        precision=entry.text("precision"),
+        scheme=entry.text("scheme"),
+        opset=entry.number("opset"),
+        onnxruntime=entry.text("onnxruntime"),
+        inputs=tuple(_tensor(tensor) for tensor in entry.list_of("inputs")),
+        outputs=tuple(_tensor(tensor) for tensor in entry.list_of("outputs")),
+        agreement=Agreement(
+            rows=measured.number("rows"),
+            largest_difference=measured.real("largest_difference"),
+            cosine=measured.real("cosine"),
+            same_top=measured.real("same_top"),
+            kl=measured.real("kl"),
+        ),
+    )
+
+
+def _tensor(entry: _Reader) -> TensorSpec:
+    shape = entry.get("shape", list)
+    if not all(isinstance(size, (int, str)) and not isinstance(size, bool) for size in shape):
+        raise entry.wrong("shape", "a list of numbers and names")
+    return TensorSpec(entry.text("name"), entry.text("dtype"), tuple(shape))
+
+
+def _safe_path(name: str, where: str) -> str:
+    path = PurePosixPath(name)
+    unsafe = (
+        not name
+        or path.is_absolute()
+        or ".." in path.parts
+        or str(path) != name
+        or any(character in name for character in "\\:\0")
+    )
+    if unsafe:
+        raise ArtifactError(f"{where}: {name!r} is not a plain path inside the artifact")
+    return name
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+class _Reader:
+    """One JSON object, read field by field with the type each must have."""
+
+    def __init__(self, tree: Any, where: str) -> None:
+        if not isinstance(tree, dict):
+            raise ArtifactError(f"{where} is not an object but {type(tree).__name__}")
+        self.tree, self.where = tree, where
+
+    def wrong(self, name: str, needed: str) -> ArtifactError:
+        found = repr(self.tree.get(name))[:60]
+        return ArtifactError(f"{self.where}: {name!r} must be {needed}, found {found}")
+
+    def get(self, name: str, kind: type | tuple[type, ...]) -> Any:
+        value = self.tree.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            raise self.wrong(name, " or ".join(one.__name__ for one in kinds))
+        return value
+
+    def text(self, name: str) -> str:
+        return str(self.get(name, str))
+
+    def optional_text(self, name: str) -> str | None:
+        return None if self.tree.get(name) is None else self.text(name)
+
+    def number(self, name: str) -> int:
+        value = int(self.get(name, int))
+        if value < 0:
+            raise self.wrong(name, "0 or more")
+        return value
+
+    def real(self, name: str) -> float:
+        return float(self.get(name, (int, float)))
+
+    def sha256(self, name: str) -> str:
+        value = self.text(name)
+        if len(value) != _SHA256_DIGITS or not set(value) <= set("0123456789abcdef"):
+            raise self.wrong(name, "a SHA-256 in lower-case hexadecimal")
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        values = self.get(name, list)
+        if not all(isinstance(value, str) for value in values):
+            raise self.wrong(name, "a list of strings")
+        return list(values)
+
+    def inner(self, name: str) -> _Reader:
+        return _Reader(self.get(name, dict), f"{self.where}: {name}")
+
+    def members(self, name: str) -> list[tuple[str, Any]]:
+        return list(self.get(name, dict).items())
+
+    def items(self, name: str) -> list[tuple[str, _Reader]]:
+        return [
+            (key, _Reader(value, f"{self.where}: {name}: {key}"))
+            for key, value in self.members(name)
+        ]
+
+    def list_of(self, name: str) -> list[_Reader]:
+        return [
+            _Reader(value, f"{self.where}: {name}[{index}]")
+            for index, value in enumerate(self.get(name, list))
+        ]

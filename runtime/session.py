@@ -1,0 +1,110 @@
+"""An ONNX Runtime session on one graph of an artifact."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from distilroberta.runtime import provider as providers
+from distilroberta.runtime.errors import ArtifactError, InputError, ProviderError
+from distilroberta.runtime.manifest import TensorSpec, Variant
+
+_LOG = logging.getLogger(__name__)
+_DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32", "tensor(float16)": "float16"}
+_ERRORS_ONLY = 3
+
+
+class Session:
+    """One loaded graph. `run` may be called from many threads at once.
+
+    `provider` is the execution provider that runs it: `cpu`, `cuda` or `tensorrt`.
+    """
+
+    def __init__(self, graph: Path, spec: Variant, provider: str, threads: int | None) -> None:
+        """Load `graph` and check it against its manifest entry.
+
+        Raises:
+            ArtifactError: onnxruntime can't load the graph, or its inputs or outputs are not those
+                of the manifest.
+            ProviderError: the provider is unknown or can't start.
+            InputError: `threads` is not a positive number.
+        """
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise InputError(f"threads must be a whole number from 1 up, found {threads!r}")
+        self._graph = graph
+        self._spec = spec
+        self._session, self.provider = self._start(provider, threads or usable_cpus())
+        check_signature(graph, self._session.get_inputs(), spec.inputs, "input")
+        check_signature(graph, self._session.get_outputs(), spec.outputs, "output")
+        self._inputs = frozenset(tensor.name for tensor in spec.inputs)
+
+    def _start(self, provider: str, threads: int) -> tuple[onnxruntime.InferenceSession, str]:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ERRORS_ONLY
+        # Packing the weights for the machine's kernels is half of the load; one thread a weight.
+        options.add_session_config_entry("session.prepack.enable_parallel", "1")
+        names = providers.candidates(provider)
+        for position, name in enumerate(names):
+            session = self._load(options, providers.PROVIDERS[name])
+            try:
+                providers.check_started(name, session.get_providers())
+            except ProviderError:
+                if provider != "auto" or position == len(names) - 1:
+                    raise
+                _LOG.warning("provider auto: %s did not start, trying the next one", name)
+                continue
+            if provider == "auto":
+                _LOG.info("provider auto: chose %s", name)
+            return session, name
+        raise ProviderError("this onnxruntime has no provider that can run here")
+
+    def _load(
+        self, options: onnxruntime.SessionOptions, names: Sequence[str]
+    ) -> onnxruntime.InferenceSession:
+        try:
+            return onnxruntime.InferenceSession(str(self._graph), options, providers=list(names))
+        except Exception as error:  # onnxruntime's own types share no base but this
+            raise ArtifactError(
+                f"{self._graph}: onnxruntime {onnxruntime.__version__} can't load it (it needs "
+                f"{self._spec.onnxruntime} or newer): {' '.join(str(error).split())}"
+            ) from error
+
+    def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Any:
+        """Run the graph on token ids and a mask of real tokens, both int64 (batch, length).
+
+        Returns:
+            The logits, float32: (masks, vocabulary) for fill-mask, in reading order over the
+            batch; (batch, labels) for text-classification.
+        """
+        feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
+        needed = {name: array for name, array in feeds.items() if name in self._inputs}
+        return self._session.run(None, needed)[0]
+
+
+def usable_cpus() -> int:
+    """Return the number of CPUs this process may run on, which can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def check_signature(
+    graph: Path, found: Sequence[Any], expected: Sequence[TensorSpec], kind: str
+) -> None:
+    """Check names, dtypes and shapes of a session's inputs or outputs against the manifest.
+
+    Raises:
+        ArtifactError: they differ.
+    """
+    got = [(one.name, _DTYPES.get(one.type, one.type), tuple(one.shape)) for one in found]
+    want = [(one.name, one.dtype, one.shape) for one in expected]
+    if got != want:
+        raise ArtifactError(f"{graph}: {kind}s are {got}, the manifest says {want}")

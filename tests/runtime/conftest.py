@@ -1,0 +1,149 @@
+"""One way to compare a pipeline with the transformers pipeline of the same name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import transformers
+
+from distilroberta.export import build
+from distilroberta.runtime import Artifact, pipeline
+from distilroberta.runtime.digest import sha256_of
+
+TOLERANCE = 1e-4
+# Two neighbours whose scores differ by less may stand in either order: FP32 sums taken in another
+# order move a score by about as much. Every other row must stand where transformers has it.
+NEAR_TIE = 1e-6
+
+# Runs a call through both pipelines, asserts that the answers are the same, returns ours.
+Same = Callable[..., Any]
+# Makes a `Same` of a checkpoint, and of the artifact built from it.
+SameMaker = Callable[..., Same]
+# Writes to files of an artifact and lets the manifest say so.
+Editor = Callable[..., None]
+
+
+def _assert_same(found: Any, expected: Any, where: str = "answer") -> None:
+    assert type(found) is type(expected), where
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), where
+        for key, value in expected.items():
+            _assert_same(found[key], value, f"{where}[{key!r}]")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), where
+        for index, pair in enumerate(zip(_in_order_of(found, expected), expected)):
+            _assert_same(*pair, f"{where}[{index}]")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=0, abs=TOLERANCE), where
+    else:
+        assert found == expected, where
+
+
+def _in_order_of(found: list[Any], expected: list[Any]) -> list[Any]:
+    rows = list(found)
+    for index, (row, following) in enumerate(zip(expected, expected[1:])):
+        if not isinstance(row, dict) or row["score"] - following["score"] >= NEAR_TIE:
+            continue
+        if (_name(rows[index]), _name(rows[index + 1])) == (_name(following), _name(row)):
+            rows[index : index + 2] = [rows[index + 1], rows[index]]
+    return rows
+
+
+def _name(row: dict[str, Any]) -> Any:
+    return row["label"] if "label" in row else row["token"]
+
+
+@pytest.fixture(scope="session")
+def make_same(tmp_path_factory: pytest.TempPathFactory) -> SameMaker:
+    """Make the comparison of a checkpoint: `make_same(checkpoint)(inputs, **parameters)`.
+
+    `defaults` go to both constructors in place of the call, `theirs` to the transformers call
+    alone. Inputs that can be read only once are given as a function that makes them.
+    """
+
+    def make(checkpoint: Path, artifact: Artifact | None = None) -> Same:
+        if artifact is None:
+            folder = tmp_path_factory.mktemp("artifacts") / "same"
+            artifact = build(checkpoint, folder, variants=["fp32"])
+        reference = transformers.pipeline(
+            artifact.task,
+            model=str(checkpoint),
+            tokenizer=str(checkpoint),
+            device="cpu",
+            framework="pt",
+        )
+        ours = pipeline(artifact.task, artifact, variant="fp32")
+
+        def same(
+            inputs: Any,
+            *,
+            defaults: dict[str, Any] | None = None,
+            theirs: dict[str, Any] | None = None,
+            **call: Any,
+        ) -> Any:
+            their, our = reference, ours
+            if defaults is not None:
+                parts = {"model": reference.model, "tokenizer": reference.tokenizer}
+                their = transformers.pipeline(artifact.task, device="cpu", **parts, **defaults)
+                our = pipeline(artifact.task, artifact, variant="fp32", **defaults)
+            made = callable(inputs)
+            expected = their(inputs() if made else inputs, **call, **(theirs or {}))
+            found = our(inputs() if made else inputs, **call)
+            if made:
+                assert iter(found) is found, "an iterable is answered lazily"
+                expected, found = list(expected), list(found)
+            _assert_same(found, expected)
+            return found
+
+        return same
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def same_fill(make_same: SameMaker, mini: Path, mini_artifact: Artifact) -> Same:
+    """Compare fill-mask answers of the bundled checkpoint."""
+    return make_same(mini, mini_artifact)
+
+
+@pytest.fixture(scope="session")
+def same_labels(make_same: SameMaker, classifier: Path, classifier_artifact: Artifact) -> Same:
+    """Compare the answers of the three-label classifier."""
+    return make_same(classifier, classifier_artifact)
+
+
+@pytest.fixture(scope="session")
+def fill(mini_artifact: Artifact) -> Any:
+    """A fill-mask pipeline in FP32."""
+    return pipeline("fill-mask", mini_artifact, variant="fp32")
+
+
+@pytest.fixture(scope="session")
+def classify(classifier_artifact: Artifact) -> Any:
+    """A text classification pipeline in FP32."""
+    return pipeline("text-classification", classifier_artifact, variant="fp32")
+
+
+@pytest.fixture
+def edit_json() -> Editor:
+    """Change a JSON file of an artifact: `edit_json(folder, name, change)`.
+
+    `change` gets the tree and changes it in place. The manifest then lists the file as it is, so
+    that what is refused is the content.
+    """
+
+    def edit(folder: Path, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
+        path, listing = folder / name, folder / "manifest.json"
+        tree = json.loads(path.read_text("utf-8"))
+        change(tree)
+        path.write_text(json.dumps(tree), "utf-8")
+        if name != listing.name:
+            manifest = json.loads(listing.read_text("utf-8"))
+            entry = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            manifest["files"][name] = entry
+            listing.write_text(json.dumps(manifest), "utf-8")
+
+    return edit
