@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Callable
+from collections.abc import Callable
 
 import typer
+from rich.console import Console
 
 from distilroberta.runtime.command_line import messages
 from distilroberta.runtime.errors import DistilRobertaError, InputError
 
+_WIDTH = 150
+
 
 def run(command: Callable[..., None]) -> None:
     """Run a script's command and exit: 0 done, 1 it failed, 2 the words were wrong."""
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(command)
     try:
-        typer.run(command)
+        app()
     except DistilRobertaError as error:
         messages.print(" ".join(str(error).split()), markup=False)
         raise SystemExit(error.exit_code) from None
+
+
+def output() -> Console:
+    """Return standard output as a console that is wide enough for a table of latencies.
+
+    A table that is cut to 80 columns is of no use in a file.
+    """
+    return Console(highlight=False, width=max(Console().width, _WIDTH))
 
 
 def exact(module: str) -> str:

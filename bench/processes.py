@@ -6,19 +6,22 @@ memory can only be told where it is alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import threading
-from typing import IO, Any, Mapping, cast
+from collections.abc import Mapping
+from typing import IO, Any, cast
 
 from distilroberta.bench import framing
 from distilroberta.bench.errors import WorkerError
 from distilroberta.bench.worker import Failure, Loaded
 from distilroberta.bench.workload import Workload
 
-_MODULE = "distilroberta.bench.worker"
+# Not `-m`: what the worker pickles must belong to a module that has the same name here.
+_START = "from distilroberta.bench.worker import main; main()"
 _TAIL_BYTES = 2000
 # What a process gets to end by itself once its input is closed.
 _GRACE_SECONDS = 5.0
@@ -46,9 +49,9 @@ class Worker:
         """
         self.name = name
         self._patience = patience
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - `close` does
         self._process = subprocess.Popen(
-            [sys.executable, "-m", _MODULE],
+            [sys.executable, "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -91,15 +94,9 @@ class Worker:
     def close(self) -> None:
         """End the process. It is gone when this returns."""
         for stream in (self._process.stdin, self._process.stdout):
-            try:
+            with contextlib.suppress(OSError):  # what was not sent yet can't be any more
                 _open(stream).close()
-            except OSError:  # what was not sent yet can't be any more
-                pass
-        try:
-            self._process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end()
         self._stderr.close()
 
     def __enter__(self) -> Worker:
@@ -122,7 +119,7 @@ class Worker:
             framing.send(_open(self._process.stdin), (request, *arguments))
             reply = framing.receive(_open(self._process.stdout))
         except (OSError, EOFError) as error:
-            code = self._process.wait()
+            code = self._end()
             reason = (
                 f"no answer to {request!r} within {self._patience:g} s"
                 if late.is_set()
@@ -135,9 +132,16 @@ class Worker:
             raise WorkerError(self.name, f"{request!r} failed: {reply.message}", self._tail())
         return reply
 
+    def _end(self) -> int:
+        try:
+            return self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
     def _tail(self) -> str:
+        # Reading moves the position the process writes at too, and leaves it at the end again.
         size = os.fstat(self._stderr.fileno()).st_size
-        # A file of its own position: the process goes on writing at the end of the shared one.
         self._stderr.seek(max(0, size - _TAIL_BYTES))
         return self._stderr.read().decode("utf-8", "replace").strip()
 

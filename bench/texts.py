@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import tokenizers
 
@@ -13,7 +13,10 @@ from distilroberta.runtime.errors import InputError
 _MASK = "<mask>"
 _START = f"The {_MASK}"
 # The short ones are one token each in any English vocabulary, and end a text at the right length.
-_WORDS = "of the old town was closed for a week and the river in the north of it was high".split()
+_WORDS = [
+    *("of", "the", "old", "town", "was", "closed", "for", "a", "week", "and", "the", "river"),
+    *("in", "the", "north", "of", "it", "was", "high"),
+]
 
 
 def workloads(tokenizer: Path, lengths: Iterable[int], longest: int) -> list[Workload]:

@@ -96,7 +96,3 @@ def main() -> None:
     os.dup2(2, 1)
     with replies:
         serve(sys.stdin.buffer, replies)
-
-
-if __name__ == "__main__":
-    main()

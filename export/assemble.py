@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,6 +21,8 @@ from distilroberta.runtime.errors import InputError
 from distilroberta.runtime.manifest import FileEntry, Manifest, Source
 
 _TOOLS = ("distilroberta-onnx", "onnx", "onnxruntime", "tokenizers", "torch", "transformers")
+
+_CONFIG_KEYS = ("max_position_embeddings", "pad_token_id", "vocab_size")
 
 
 def _silent(_: str) -> None:
@@ -43,21 +45,22 @@ def build(
         output: the artifact's folder. It appears when all is done, and not at all on an error.
         task: `fill-mask` or `text-classification`; by default what the checkpoint's config says.
         variants: any of `fp32`, `fp16`, `int8`.
-        force: replace an artifact that stands in `output`.
+        force: replace the artifact that stands in `output`; a folder of anything else stays.
         progress: called with a line on what is done next.
 
     Returns:
         The artifact, opened.
 
     Raises:
-        InputError: a variant or the task is unknown, or `output` exists.
+        InputError: a variant or the task is unknown, or `output` exists or can't be made.
+        ExportError: the disk is full, or fails in another way.
         CheckpointError: the checkpoint is missing, unsafe, incomplete or not a RoBERTa.
         HubError: the hub does not have it or can't be reached.
         ParityError: a graph does not answer as PyTorch does.
         QuantizationError: the model can't be made smaller in the way asked for.
     """
     names = _check_variants(variants)
-    target = Path(output).expanduser()
+    target = Path(os.path.abspath(os.path.expanduser(output)))
     staging.check_output(target, force=force)
     progress(f"finding {source}")
     checkpoint = resolve(os.fspath(source))
@@ -103,7 +106,7 @@ def _fill(
             (folder / file).unlink()
     progress("writing the tokenizer, the manifest and the model card")
     _write_tokenizer(folder, loaded)
-    shutil.copyfile(checkpoint.folder / layout.CONFIG, folder / layout.CONFIG)
+    _write_config(folder, checkpoint, loaded)
     card = model_card.original_card(checkpoint)
     manifest = Manifest(
         task=loaded.task,
@@ -126,6 +129,14 @@ def _write_tokenizer(folder: Path, loaded: Loaded) -> None:
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder, legacy_format=False)
+
+
+def _write_config(folder: Path, checkpoint: Checkpoint, loaded: Loaded) -> None:
+    # What the runtime reads stands in the file, also where the checkpoint leaves it to the defaults
+    # of transformers.
+    filled = {key: getattr(loaded.model.config, key) for key in _CONFIG_KEYS}
+    text = json.dumps({**filled, **checkpoint.config}, indent=2, sort_keys=True) + "\n"
+    (folder / layout.CONFIG).write_text(text, "utf-8")
 
 
 def _files(folder: Path) -> dict[str, FileEntry]:

@@ -34,6 +34,12 @@ class Loaded:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
 
+    @property
+    def max_length(self) -> int:
+        """The longest text in tokens: positions are counted from pad_token_id + 1."""
+        config: Any = self.model.config
+        return int(config.max_position_embeddings - config.pad_token_id - 1)
+
 
 def task_of(checkpoint: Checkpoint, asked: str | None = None) -> str:
     """Return the task a checkpoint was trained for.
@@ -52,12 +58,13 @@ def task_of(checkpoint: Checkpoint, asked: str | None = None) -> str:
             known = ", ".join((*_MODELS, *layout.TASK_ALIASES))
             raise InputError(f"unknown task {asked!r}: choose one of {known}")
         return task
-    named = checkpoint.config.get("architectures") or []
-    for architecture in named:
+    named = checkpoint.config.get("architectures")
+    architectures = list(map(str, named)) if isinstance(named, list) else []
+    for architecture in architectures:
         if architecture in _TASK_OF:
             return _TASK_OF[architecture]
     raise CheckpointError(
-        f"{checkpoint.name} is a {' or '.join(map(str, named)) or 'model without a named head'}; "
+        f"{checkpoint.name} is a {' or '.join(architectures) or 'model without a named head'}; "
         f"what can be built is {', '.join(_TASK_OF)} (name the task with --task if config.json "
         "is wrong)"
     )
@@ -101,10 +108,10 @@ def _load_model(checkpoint: Checkpoint, task: str) -> PreTrainedModel:
         transformers_logging.set_verbosity(level)
     lacking = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if lacking:
+        others = " and others" if len(lacking) > 3 else ""
         raise CheckpointError(
-            f"{checkpoint.name} has no usable weights for {task}: {', '.join(lacking[:3])} "
-            f"{'and others are' if len(lacking) > 3 else 'missing or'} of another shape; it was "
-            "not fine-tuned for this task"
+            f"{checkpoint.name} has no usable weights for {task}: {', '.join(lacking[:3])}{others} "
+            "missing, or of another shape; it was not fine-tuned for this task"
         )
     return model.eval()
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import typer
+from rich.text import Text
 
 from distilroberta.runtime import layout
 from distilroberta.runtime.command_line import messages
@@ -43,7 +44,12 @@ def build(
         from distilroberta.export.assemble import build as build_artifact
 
         artifact = build_artifact(
-            source, output, task=task, variants=names, force=force, progress=status.update
+            source,
+            output,
+            task=task,
+            variants=names,
+            force=force,
+            progress=lambda line: status.update(Text(line)),  # as text: a bracket is no markup
         )
     if sys.stderr.isatty():
         messages.print(f"look at it with: distilroberta info {output}", markup=False)

@@ -102,7 +102,7 @@ def _example(
     # in each row.
     config: Any = loaded.model.config
     tokenizer: Any = loaded.tokenizer
-    length = length or config.max_position_embeddings - config.pad_token_id - 1
+    length = min(length or loaded.max_length, loaded.max_length)
     random = np.random.default_rng(length)
     special = set(tokenizer.all_special_ids)
     ordinary = np.array([i for i in range(config.vocab_size) if i not in special])

@@ -93,7 +93,8 @@ def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def _encoded(loaded: Loaded) -> Iterator[NDArray[np.int64]]:
     # -> (1, length) each
     for text in TEXTS:
-        ids = np.array([loaded.tokenizer(text)["input_ids"]], dtype=np.int64)
+        encoded = loaded.tokenizer(text, truncation=True, max_length=loaded.max_length)
+        ids = np.array([encoded["input_ids"]], dtype=np.int64)
         if loaded.task != "fill-mask":
             yield ids
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ TOKENIZER_FILES = (
     "merges.txt",
     "added_tokens.json",
 )
-_FETCHED = (layout.CONFIG, layout.MODEL_CARD, "*.safetensors", WEIGHTS_INDEX, *TOKENIZER_FILES)
+# Shards are named model-00001-of-00002.safetensors.
+_FETCHED_WEIGHTS = (WEIGHTS, WEIGHTS_INDEX, "model-*.safetensors")
+_FETCHED = (layout.CONFIG, layout.MODEL_CARD, *_FETCHED_WEIGHTS, *TOKENIZER_FILES)
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 # owner/name or name, as the hub allows them, and a branch, tag or commit behind an @.
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
@@ -55,10 +58,11 @@ def resolve(source: str) -> Checkpoint:
             absolute positions; it has no tokenizer, or no safetensors.
         HubError: the hub does not have it, or can't be reached.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    expanded = os.path.expanduser(source)
+    folder = Path(expanded)
+    if os.path.isdir(expanded):  # which is False, too, for what can't be a path
         return _checked(folder, folder.resolve().name, None)
-    if folder.exists():
+    if os.path.exists(expanded):
         raise CheckpointError(f"{source} is a file: give the folder that holds it")
     matched = _HUB_ID.fullmatch(source)
     if matched is None or source.startswith("."):
@@ -80,9 +84,19 @@ def _fetch(name: str, revision: str | None) -> Path:
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Progress(tqdm):
+        """Shown on a terminal alone, as the bars of the files are."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": None})
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_FETCHED)))
+        fetched = snapshot_download(
+            name, revision=revision, allow_patterns=list(_FETCHED), tqdm_class=Progress
+        )
+        return Path(fetched)
     except HFValidationError as error:
         raise CheckpointError(f"{name} is not a folder, nor a hub id: {error}") from error
     except GatedRepoError as error:
@@ -133,7 +147,7 @@ def _config(folder: Path, name: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{name} has no {layout.CONFIG}: it is not a checkpoint folder"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} can't be read as JSON: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} is not a JSON object")
@@ -157,11 +171,10 @@ def _weights(folder: Path, name: str) -> list[str]:
     if index.is_file():
         try:
             shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{index} can't be read: {error!r}") from error
-        missing = [shard for shard in shards if not (folder / shard).is_file()]
-        if missing:
-            raise CheckpointError(f"{name} lacks {missing[0]}, which {WEIGHTS_INDEX} names")
+        for shard in shards:
+            _check_shard(folder, name, shard)
         return [WEIGHTS_INDEX, *shards]
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     has = f"only {pickles[0]}, a pickle, which can run code when it is read" if pickles else "none"
@@ -169,3 +182,14 @@ def _weights(folder: Path, name: str) -> list[str]:
         f"{name} has no {WEIGHTS} ({has}): load it where you trust it, and save it with "
         "model.save_pretrained(folder, safe_serialization=True)"
     )
+
+
+def _check_shard(folder: Path, name: str, shard: Any) -> None:
+    # transformers would read a pickle that the index names, and a file outside the folder.
+    plain = isinstance(shard, str) and Path(shard).name == shard
+    if not (plain and shard.endswith(".safetensors")):
+        raise CheckpointError(
+            f"{folder / WEIGHTS_INDEX} names {shard!r}, which is no safetensors file of the folder"
+        )
+    if not (folder / shard).is_file():
+        raise CheckpointError(f"{name} lacks {shard}, which {WEIGHTS_INDEX} names")

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from distilroberta.export.errors import ExportError
+from distilroberta.runtime import layout
 from distilroberta.runtime.errors import InputError
 
 
@@ -16,18 +18,22 @@ def check_output(output: Path, *, force: bool) -> None:
     """Check that a build may write to `output`.
 
     Raises:
-        InputError: it exists and `force` is not set, or it is a file, or its parent can't hold it.
+        InputError: it exists and `force` is not set, or it is a folder of something else, or a
+            file, or its parent can't hold it.
     """
-    if output.is_dir() and force:
-        return
-    if output.exists() or output.is_symlink():
-        way_out = "choose another folder, or replace it with --force"
-        if not output.is_dir():
-            way_out = "it is not a folder: choose another name"
-        raise InputError(f"{output} exists: {way_out}")
-    for parent in output.absolute().parents:
-        if parent.exists():
-            if not parent.is_dir():
+    if os.path.lexists(output):
+        if not os.path.isdir(output):
+            raise InputError(f"{output} exists: it is not a folder: choose another name")
+        if not force:
+            raise InputError(f"{output} exists: choose another folder, or replace it with --force")
+        if any(output.iterdir()) and not (output / layout.MANIFEST).is_file():
+            raise InputError(
+                f"{output} is not an artifact (it has no {layout.MANIFEST}), and --force replaces "
+                "nothing else: choose another folder"
+            )
+    for parent in output.parents:
+        if os.path.exists(parent):
+            if not os.path.isdir(parent):
                 raise InputError(f"{output} can't be made: {parent} is not a folder")
             return
 
@@ -41,17 +47,24 @@ def staged(output: Path, *, force: bool) -> Iterator[Path]:
     moved aside before the rename and removed after it, and put back if the rename fails.
 
     Raises:
-        InputError: `output` exists and `force` is not set.
+        InputError: `check_output` refuses `output`, or nothing can be made beside it.
+        ExportError: the disk is full, or fails in another way.
     """
     check_output(output, force=force)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".new", dir=output.parent))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        name = tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".new", dir=output.parent)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{output} can't be made: {error}") from error
+    staging = Path(name)
     try:
         yield staging
         staging.chmod(0o777 & ~_umask())  # mkdtemp makes it private
         _flush(staging)
         check_output(output, force=force)  # the build took long
         _move_into_place(staging, output)
+    except OSError as error:
+        raise ExportError(f"{output} could not be written: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

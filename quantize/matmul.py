@@ -28,7 +28,8 @@ def quantize_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDA
     """
     scales = (np.abs(weight).max(axis=0) / np.float32(_LARGEST)).astype(np.float32)
     scales[scales == 0] = 1
-    return np.rint(weight / scales).astype(np.int8), scales
+    codes = np.clip(np.rint(weight / scales), -_LARGEST, _LARGEST)  # a subnormal scale rounds
+    return codes.astype(np.int8), scales
 
 
 def quantize_products(model: onnx.ModelProto) -> int:

@@ -21,6 +21,8 @@ from pathlib import Path
 import onnx
 from onnx import numpy_helper
 
+from distilroberta.quantize.errors import QuantizationError
+
 # A weight smaller than this stays in its graph: it costs less than its reference would.
 SHARED_FROM_BYTES = 1024
 # Where mapped weights begin, for kernels that load whole cache lines.
@@ -53,7 +55,7 @@ def write(model: onnx.ModelProto, path: Path) -> Ranges:
         The range of each weight of at least `SHARED_FROM_BYTES`.
 
     Raises:
-        ValueError: the model does not fit into the 2 GB of a protobuf message.
+        QuantizationError: the model does not fit into the 2 GB of a protobuf message.
     """
     tensors = [_with_raw_data(tensor) for tensor in model.graph.initializer]
     graph = onnx.GraphProto()
@@ -66,16 +68,21 @@ def write(model: onnx.ModelProto, path: Path) -> Ranges:
     body = graph.SerializeToString(deterministic=True)
 
     # The graph's length stands before it, in a number of bytes that depends on it, and moves all
-    # that follows. One repetition settles it: lengths change by padding, not in magnitude.
-    size = b""
-    for _ in range(3):
-        start = len(head) + len(size)
+    # that follows. The padding may shrink as that number grows: then the length is written in one
+    # byte more than it needs, which is allowed.
+    width = len(_varint(len(body) + sum(len(tensor.raw_data) for tensor in tensors)))
+    while True:
+        start = len(head) + width
         pieces, end = _lay_out(tensors, start + len(body))
-        if (found := _varint(end - start)) == size:
+        size = _varint(end - start, width)
+        if len(size) == width:
             break
-        size = found
+        width = len(size)
     if end > _PROTOBUF_LIMIT:
-        raise ValueError(f"the model takes {end} bytes, more than the 2 GB of one ONNX file")
+        raise QuantizationError(
+            f"{path.name} would take {end} bytes, more than the 2 GB of one ONNX file: leave this "
+            "variant out"
+        )
 
     ranges: Ranges = {}
     with path.open("wb") as file:
@@ -138,9 +145,10 @@ def _padding(count: int) -> bytes:
     return _DOC_STRING_OF_GRAPH + _varint(count - 2) + b" " * (count - 2)
 
 
-def _varint(number: int) -> bytes:
+def _varint(number: int, width: int = 1) -> bytes:
+    # In at least `width` bytes.
     encoded = bytearray()
-    while number >= 128:
+    while number >= 128 or len(encoded) + 1 < width:
         encoded.append(number & 127 | 128)
         number >>= 7
     encoded.append(number)

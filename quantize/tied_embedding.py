@@ -64,7 +64,8 @@ def quantize_blocks(
     blocks = table.reshape(table.shape[0], -1, block)
     scales = np.abs(blocks).max(axis=2) / np.float32(_LARGEST)
     scales[scales == 0] = 1  # a block of zeros is exact with any scale
-    codes = np.rint(blocks / scales[:, :, None]) + _ZERO
+    # Clipped because a subnormal scale is itself rounded.
+    codes = np.clip(np.rint(blocks / scales[:, :, None]), -_LARGEST, _LARGEST) + _ZERO
     return codes.astype(np.uint8), scales.astype(np.float32)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from distilroberta.runtime import layout
 from distilroberta.runtime import provider as providers
 from distilroberta.runtime.digest import sha256_of
-from distilroberta.runtime.errors import ArtifactError, InputError
+from distilroberta.runtime.errors import ArtifactError, InputError, ProviderError
 from distilroberta.runtime.manifest import Manifest, Variant
 from distilroberta.runtime.session import Session
+
+_LOG = logging.getLogger(__name__)
 
 
 class Artifact:
@@ -27,11 +30,11 @@ class Artifact:
         Raises:
             ArtifactError: it is not an artifact, or a file is missing, of another size, or outside.
         """
-        self.path = Path(path).resolve()
-        if not self.path.is_dir():
+        if not os.path.isdir(path):  # which is False, too, for what can't be a path
             raise ArtifactError(
                 f"{path} is not a folder: give the folder that `distilroberta build` wrote"
             )
+        self.path = Path(path).resolve()
         self.manifest = Manifest.read(self.path / layout.MANIFEST)
         for name, entry in self.manifest.files.items():
             self._check_size(name, entry.bytes)
@@ -95,10 +98,20 @@ class Artifact:
             ArtifactError: the graph can't be loaded or is not what the manifest says.
             ProviderError: the provider is unknown or can't start.
         """
-        if variant == "auto":
-            variant = self.choose(providers.candidates(provider)[0])
-        spec = self.variant(variant)
-        return Session(self.file(spec.graph), spec, provider, threads)
+        names = providers.candidates(provider)
+        for name in names:
+            spec = self.variant(self.choose(name) if variant == "auto" else variant)
+            try:
+                session = Session(self.file(spec.graph), spec, name, threads)
+            except ProviderError:
+                if name == names[-1]:
+                    raise
+                _LOG.warning("provider auto: %s did not start, trying the next one", name)
+                continue
+            if provider == "auto":
+                _LOG.info("provider auto: chose %s", name)
+            return session
+        raise ProviderError("this onnxruntime has no provider that can run here")
 
     def verify(self) -> None:
         """Read every file and compare its SHA-256 with the manifest's.
@@ -127,16 +140,16 @@ class Artifact:
         return {
             path.relative_to(self.path).as_posix()
             for path in self.path.rglob("*")
-            if not path.is_dir()
+            if (path.is_symlink() or not path.is_dir())
             and not any(part.startswith(".") for part in path.relative_to(self.path).parts)
         }
 
     def _check_size(self, name: str, size: int) -> Path:
         path = self.path / name
         try:
+            found = path.stat()
             if not path.resolve(strict=True).is_relative_to(self.path):
                 raise ArtifactError(f"{path} is reached through a link that leaves the artifact")
-            found = path.stat()
         except OSError as error:
             raise ArtifactError(
                 f"{path} is listed in the manifest but can't be read ({error.strerror}); build or "

@@ -10,12 +10,14 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.errors import InputError
 from distilroberta.runtime.pipelines import pipeline
 
 _ARTIFACT = typer.Argument(help="The folder that `distilroberta build` wrote.", metavar="ARTIFACT")
+_PIPE_WIDTH = 200
 _JSON = typer.Option(False, "--json", help="Print exactly what Python returns, as JSON.")
 
 
@@ -45,7 +47,7 @@ def predict(
 ) -> None:
     """Answer texts with an artifact."""
     pipe = pipeline(None, artifact, variant=variant, provider=provider, threads=threads)
-    given = list(texts) if texts else [line.rstrip("\n") for line in sys.stdin]
+    given = list(texts) if texts else _lines_of_stdin()
     if not given:
         raise InputError("no text: give one behind the artifact, or one a line on standard input")
     items: list[Any] = [*given]
@@ -65,6 +67,13 @@ def predict(
         _print_answer(text, result)
 
 
+def _lines_of_stdin() -> list[str]:
+    try:
+        return [line.rstrip("\r\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input is not {error.encoding} text: {error.reason}") from error
+
+
 def _only_for(task: str, actual: str, option: str, value: Any) -> Any:
     if actual != task:
         raise InputError(f"{option} is for {task}; this artifact is for {actual}")
@@ -72,7 +81,7 @@ def _only_for(task: str, actual: str, option: str, value: Any) -> Any:
 
 
 def _print_answer(text: str, result: Any) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(emoji=False, highlight=False, soft_wrap=True)
     console.print(text, style="bold", markup=False)
     for mask, rows in enumerate(_by_mask(result), 1):
         if len(_by_mask(result)) > 1:
@@ -95,7 +104,9 @@ def info(artifact: Path = _ARTIFACT, as_json: bool = _JSON) -> None:
     if as_json:
         typer.echo(manifest.to_json(), nl=False)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    # A pipe has no width: what reads it should not get a table cut to that of some terminal.
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    console = Console(emoji=False, highlight=False, soft_wrap=True, width=width)
     revision = f" at {manifest.source.revision}" if manifest.source.revision else ""
     console.print(f"task      {manifest.task}", markup=False)
     console.print(f"source    {manifest.source.name}{revision}", markup=False)
@@ -105,7 +116,7 @@ def info(artifact: Path = _ARTIFACT, as_json: bool = _JSON) -> None:
     table = Table("variant", "graph", "MB", "same top", "largest difference", "scheme")
     for name, variant in manifest.variants.items():
         size = sum(manifest.files[file].bytes for file in {variant.graph, *variant.reads})
-        table.add_row(
+        cells = (
             name,
             variant.graph,
             f"{size / 1e6:.1f}",
@@ -113,6 +124,7 @@ def info(artifact: Path = _ARTIFACT, as_json: bool = _JSON) -> None:
             f"{variant.agreement.largest_difference:.2g}",
             variant.scheme,
         )
+        table.add_row(*map(Text, cells))  # as text: a bracket is no markup
     console.print(table)
 
 

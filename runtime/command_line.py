@@ -6,6 +6,7 @@ takes the app. So the runtime has a command `build` without knowing the export s
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ COMMANDS = "distilroberta.commands"
 _INTERRUPTED = 130
 
 # Results go to stdout, all else to stderr.
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
+messages = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 
 
 def make_app() -> typer.Typer:
@@ -50,6 +51,10 @@ def make_app() -> typer.Typer:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code: 0 done, 1 it failed, 2 the words were wrong."""
+    # An answer may hold what the terminal's encoding lacks; the rest of it is still worth printing.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         make_app()(list(arguments))
     except DistilRobertaError as error:

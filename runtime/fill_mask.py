@@ -35,6 +35,7 @@ class FillMaskPipeline(Pipeline):
     ) -> None:
         """Load the pipeline. `top_k`, `targets` and `batch_size` are the defaults of a call."""
         super().__init__(artifact, variant=variant, provider=provider, threads=threads)
+        self._check_classes("vocab_size", self.config.vocab_size)
         self._defaults = {"top_k": top_k, "targets": targets, "batch_size": batch_size}
 
     def __call__(
@@ -90,9 +91,7 @@ class FillMaskPipeline(Pipeline):
         if targets is None:
             return None
         ids: list[int] = []
-        for target in [targets] if isinstance(targets, str) else targets:
-            if not isinstance(target, str):
-                raise InputError(f"targets must be words, found {target!r}")
+        for target in self._words(targets):
             index = self.tokenizer.token_to_id(target)
             if index is None:
                 index = self.tokenizer.first_token(target)
@@ -108,6 +107,18 @@ class FillMaskPipeline(Pipeline):
         if not ids:
             raise InputError("targets holds no word that can be scored: give at least one")
         return np.array(list(dict.fromkeys(ids)), dtype=np.int64)
+
+    def _words(self, targets: Any) -> list[str]:
+        alone = isinstance(targets, str) or not isinstance(targets, Iterable)
+        words = [targets] if alone else list(targets)
+        for word in words:
+            if not isinstance(word, str):
+                raise InputError(f"targets must be words, found {word!r}")
+            try:
+                self.tokenizer.check(word)
+            except InputError as error:
+                raise InputError(f"target {word!r} {error}") from error
+        return words
 
     def _text(self, item: Any) -> str:
         if not isinstance(item, str):

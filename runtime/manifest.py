@@ -43,9 +43,9 @@ class Agreement:
     """How close a variant's logits are to PyTorch's, over the probe texts of the build.
 
     `rows` is the number of logit rows compared (masks, or texts), `largest_difference` the largest
-    absolute difference of a logit, `cosine` the lowest cosine similarity of a row, `same_top` the
-    share of rows with the same highest logit, `kl` the mean Kullback-Leibler divergence of the
-    softmax in nats, PyTorch's distribution first.
+    absolute difference of a logit, `cosine` the cosine similarity of all logits taken as one
+    vector, `same_top` the share of rows with the same highest logit, `kl` the mean
+    Kullback-Leibler divergence of the softmax in nats, PyTorch's distribution first.
     """
 
     rows: int
@@ -145,6 +145,8 @@ class Manifest:
                 object_pairs_hook=_without_duplicates,
                 parse_constant=_no_constant,
             )
+            # Half a surrogate pair (\ud800) and 1e999 can be read, but not written again.
+            json.dumps(tree, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError) as error:
             raise ArtifactError(f"{where} is not a manifest: {error}") from error
         root = _Reader(tree, where)
@@ -161,7 +163,7 @@ def _manifest(root: _Reader) -> Manifest:
     task = root.text("task")
     if task not in layout.TASKS:
         raise root.wrong("task", f"one of {', '.join(layout.TASKS)}")
-    source = root.inner("source")
+    source, tools = root.inner("source"), root.inner("tools")
     files = {_safe_path(name, root.where): _file(entry) for name, entry in root.items("files")}
     variants = {name: _variant(entry) for name, entry in root.items("variants")}
     if not variants:
@@ -180,7 +182,7 @@ def _manifest(root: _Reader) -> Manifest:
         ),
         files=MappingProxyType(files),
         variants=MappingProxyType(variants),
-        tools=MappingProxyType({name: str(value) for name, value in root.members("tools")}),
+        tools=MappingProxyType({name: tools.text(name) for name in tools.tree}),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from distilroberta.runtime.errors import ArtifactError
 
 _MAX_BYTES = 64 << 20
+_SHORTEST = 3  # <s>, one token, </s>
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ class ModelConfig:
         """
         tree = read_json(path)
         try:
-            labels = tree.get("id2label") or {}
-            return cls(
+            labels = tree.get("id2label")
+            if labels is None:  # transformers leaves out what is its default
+                labels = {index: f"LABEL_{index}" for index in range(tree.get("num_labels", 2))}
+            config = cls(
                 pad_token_id=int(tree["pad_token_id"]),
                 max_position_embeddings=int(tree["max_position_embeddings"]),
                 vocab_size=int(tree["vocab_size"]),
@@ -49,6 +52,11 @@ class ModelConfig:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"{path} is not a RoBERTa config: {error!r}") from error
+        if config.max_length < _SHORTEST:
+            raise ArtifactError(
+                f"{path}: {config.max_position_embeddings} positions leave no room for a text"
+            )
+        return config
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from distilroberta.runtime import layout
 from distilroberta.runtime.artifact import Artifact
-from distilroberta.runtime.errors import InputError
+from distilroberta.runtime.errors import ArtifactError, InputError
 from distilroberta.runtime.model_config import ModelConfig
 from distilroberta.runtime.tokenizer import Text, Tokenizer
 
@@ -45,13 +45,26 @@ class Pipeline(ABC):
         self.tokenizer = Tokenizer(artifact.file(layout.TOKENIZER).parent, self.config)
         self.session = artifact.session(variant, provider=provider, threads=threads)
 
+    def _check_classes(self, field: str, count: int) -> None:
+        if self.session.classes != count:
+            raise ArtifactError(
+                f"{self.artifact.path}: {field} in config.json is for {count} classes, the graph "
+                f"has {self.session.classes}: they belong to different models"
+            )
+
     @property
     def provider(self) -> str:
         """The execution provider that runs the graph: `cpu`, `cuda` or `tensorrt`."""
         return self.session.provider
 
+    @property
+    def variant(self) -> str:
+        """The variant that answers: `fp32`, `fp16` or `int8`."""
+        return self.session.precision
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.artifact!r}, provider={self.provider!r})"
+        chosen = f"variant={self.variant!r}, provider={self.provider!r}"
+        return f"{type(self).__name__}({self.artifact!r}, {chosen})"
 
     @abstractmethod
     def _text(self, item: Any) -> Text:
@@ -96,25 +109,14 @@ class Pipeline(ABC):
         return [result for batch in batches for result in self._run(batch, decode)]
 
     def _encode(self, items: Sequence[Any], start: int) -> list[tokenizers.Encoding]:
-        problems: list[str] = []
-        texts = self._each(self._text, items, start, problems)
-        _refuse(problems)
-        encodings = self.tokenizer.encode(texts)
-        self._each(self._check, encodings, start, problems)
+        # What passes one check goes on to the next, so that an error names every bad input.
+        problems: dict[int, str] = {}
+        texts = _passing(self._text, enumerate(items, start), problems)
+        texts = _passing(self.tokenizer.check, texts.items(), problems)
+        encodings = self.tokenizer.encode(list(texts.values()))
+        _passing(self._check, zip(texts, encodings, strict=True), problems)
         _refuse(problems)
         return encodings
-
-    @staticmethod
-    def _each(
-        step: Callable[[Any], Any], items: Sequence[Any], start: int, problems: list[str]
-    ) -> list[Any]:
-        results = []
-        for index, item in enumerate(items, start):
-            try:
-                results.append(step(item))
-            except InputError as error:
-                problems.append(f"text {index}: {error}")
-        return results
 
     def _run(self, encodings: Sequence[tokenizers.Encoding], decode: Decode) -> Iterator[Any]:
         ids, mask = self.tokenizer.pad([encoding.ids for encoding in encodings])
@@ -129,11 +131,24 @@ class Pipeline(ABC):
 _MOST_PROBLEMS_SHOWN = 10
 
 
-def _refuse(problems: list[str]) -> None:
+def _passing(
+    step: Callable[[Any], Any], numbered: Iterable[tuple[int, Any]], problems: dict[int, str]
+) -> dict[int, Any]:
+    results = {}
+    for index, item in numbered:
+        try:
+            results[index] = step(item)
+        except InputError as error:
+            problems[index] = str(error)
+    return results
+
+
+def _refuse(problems: dict[int, str]) -> None:
     if problems:
-        shown = problems[:_MOST_PROBLEMS_SHOWN]
-        more = len(problems) - len(shown)
-        raise InputError("; ".join(shown) + (f"; and {more} more" if more else ""))
+        shown = [f"text {index}: {problems[index]}" for index in sorted(problems)]
+        more = len(shown) - _MOST_PROBLEMS_SHOWN
+        listed = "; ".join(shown[:_MOST_PROBLEMS_SHOWN])
+        raise InputError(listed + (f"; and {more} more" if more > 0 else ""))
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

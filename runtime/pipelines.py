@@ -35,7 +35,7 @@ def pipeline(
         variant: `fp32`, `fp16`, `int8`; `auto` is INT8 on a CPU and FP16 on a GPU, or what the
             artifact holds in their place.
         provider: `cpu`, `cuda`, `tensorrt`; `auto` takes CUDA where it starts, otherwise the CPU.
-            Which one runs is in the pipeline's `provider`.
+            What was chosen is in the pipeline's `variant` and `provider`.
         threads: how many threads compute one call, as many as this process has CPUs by default.
         defaults: the task's own parameters, as defaults of every call (`top_k=1`, ...).
 

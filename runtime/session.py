@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +12,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from distilroberta.runtime import provider as providers
-from distilroberta.runtime.errors import ArtifactError, InputError, ProviderError
+from distilroberta.runtime.errors import ArtifactError, InputError
 from distilroberta.runtime.manifest import TensorSpec, Variant
 
-_LOG = logging.getLogger(__name__)
 _DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32", "tensor(float16)": "float16"}
 _ERRORS_ONLY = 3
 
@@ -24,47 +22,39 @@ _ERRORS_ONLY = 3
 class Session:
     """One loaded graph. `run` may be called from many threads at once.
 
-    `provider` is the execution provider that runs it: `cpu`, `cuda` or `tensorrt`.
+    `provider` is the execution provider that runs it: `cpu`, `cuda` or `tensorrt`; `precision`
+    that of the variant it is.
     """
 
     def __init__(self, graph: Path, spec: Variant, provider: str, threads: int | None) -> None:
-        """Load `graph` and check it against its manifest entry.
+        """Load `graph` on a provider by name, and check it against its manifest entry.
 
         Raises:
             ArtifactError: onnxruntime can't load the graph, or its inputs or outputs are not those
                 of the manifest.
-            ProviderError: the provider is unknown or can't start.
+            ProviderError: the provider did not start.
             InputError: `threads` is not a positive number.
         """
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
+        whole = isinstance(threads, int) and not isinstance(threads, bool)
+        if threads is not None and (not whole or threads < 1):
             raise InputError(f"threads must be a whole number from 1 up, found {threads!r}")
         self._graph = graph
         self._spec = spec
-        self._session, self.provider = self._start(provider, threads or usable_cpus())
+        self.provider, self.precision = provider, spec.precision
+        self._session = self._start(provider, threads or usable_cpus())
         check_signature(graph, self._session.get_inputs(), spec.inputs, "input")
         check_signature(graph, self._session.get_outputs(), spec.outputs, "output")
         self._inputs = frozenset(tensor.name for tensor in spec.inputs)
 
-    def _start(self, provider: str, threads: int) -> tuple[onnxruntime.InferenceSession, str]:
+    def _start(self, provider: str, threads: int) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
         # Packing the weights for the machine's kernels is half of the load; one thread a weight.
         options.add_session_config_entry("session.prepack.enable_parallel", "1")
-        names = providers.candidates(provider)
-        for position, name in enumerate(names):
-            session = self._load(options, providers.PROVIDERS[name])
-            try:
-                providers.check_started(name, session.get_providers())
-            except ProviderError:
-                if provider != "auto" or position == len(names) - 1:
-                    raise
-                _LOG.warning("provider auto: %s did not start, trying the next one", name)
-                continue
-            if provider == "auto":
-                _LOG.info("provider auto: chose %s", name)
-            return session, name
-        raise ProviderError("this onnxruntime has no provider that can run here")
+        session = self._load(options, providers.PROVIDERS[provider])
+        providers.check_started(provider, session.get_providers())
+        return session
 
     def _load(
         self, options: onnxruntime.SessionOptions, names: Sequence[str]
@@ -76,6 +66,11 @@ class Session:
                 f"{self._graph}: onnxruntime {onnxruntime.__version__} can't load it (it needs "
                 f"{self._spec.onnxruntime} or newer): {' '.join(str(error).split())}"
             ) from error
+
+    @property
+    def classes(self) -> int | str:
+        """The width of a row of logits: the size of the vocabulary, or the number of labels."""
+        return self._spec.outputs[0].shape[-1]
 
     def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Any:
         """Run the graph on token ids and a mask of real tokens, both int64 (batch, length).

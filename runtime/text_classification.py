@@ -47,6 +47,7 @@ class TextClassificationPipeline(Pipeline):
                 f"{artifact.path}: id2label in config.json must name every label from 0 up, found "
                 f"{sorted(labels)}"
             )
+        self._check_classes("id2label", len(labels))
         self._top_k = top_k
         self._function_to_apply = function_to_apply
         self._batch_size = batch_size

@@ -66,21 +66,24 @@ class Tokenizer:
         return int(index)
 
     def encode(self, texts: Sequence[Text]) -> list[tokenizers.Encoding]:
-        """Tokenize texts, each cut to the model's length.
+        """Tokenize texts that `check` lets pass, each cut to the model's length."""
+        return list(self._tokenizer.encode_batch(list(texts)))
+
+    def check(self, text: Text) -> Text:
+        """Return a text that can be tokenized.
 
         Raises:
-            InputError: a text holds half of a surrogate pair, which is no character.
+            InputError: it holds half of a surrogate pair, which is no character.
         """
         try:
-            return list(self._tokenizer.encode_batch(list(texts)))
-        except (TypeError, UnicodeEncodeError) as error:
-            broken = [index for index, text in enumerate(texts) if not _is_unicode(text)]
-            if not broken:
-                raise
+            for part in (text,) if isinstance(text, str) else text:
+                part.encode()
+        except UnicodeEncodeError as error:
             raise InputError(
-                f"text {', '.join(map(str, broken))} holds a lone surrogate (half of a UTF-16 "
-                "pair), which is no character: decode the text correctly, or replace it"
+                "holds a lone surrogate (half of a UTF-16 pair), which is no character: decode "
+                "the text correctly, or replace it"
             ) from error
+        return text
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """Turn token ids back into text, as the transformers tokenizer of this checkpoint does."""
@@ -122,11 +125,3 @@ class Tokenizer:
 def _content(token: Any) -> str:
     # tokenizer_config.json gives a special token as a string, or as an object with its content.
     return str(token["content"] if isinstance(token, dict) else token)
-
-
-def _is_unicode(text: Text) -> bool:
-    try:
-        "".join(text).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

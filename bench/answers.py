@@ -1,0 +1,86 @@
+"""Do engines compute the same? Asked before any is timed: a wrong answer can be had fast.
+
+Engines that quantize in different ways give different logits, so these are compared by the cosine
+of the angle between them, each less its own mean: adding a constant to all logits changes no
+answer, and a whole pipeline shows only scores, which are logits up to such a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilroberta.bench.workload import Workload
+
+
+class Answering(Protocol):
+    """An engine that can be asked; `processes.Worker` is one."""
+
+    @property
+    def name(self) -> str:
+        """What tables and errors call it."""
+
+    def answer(self, workload: Workload) -> NDArray[np.float32]:
+        """Return the logits of the mask, float32 (vocabulary,)."""
+
+
+AnyEngine = TypeVar("AnyEngine", bound=Answering)
+
+
+def cosine(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Return the cosine of two logit vectors of one length, each less its mean.
+
+    It is 0 where one of them is constant, and not a number where a logit is not.
+    """
+    one = found.astype(np.float64) - found.mean(dtype=np.float64)
+    other = expected.astype(np.float64) - expected.mean(dtype=np.float64)
+    length = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / length if length else 0.0
+
+
+def check(
+    engines: Sequence[AnyEngine],
+    workloads: Sequence[Workload],
+    *,
+    reference: str,
+    least: float,
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Compare every engine's answers to those of one of them.
+
+    Args:
+        engines: asked for all workloads.
+        workloads: what they are asked.
+        reference: the name of the engine whose answers are right.
+        least: the lowest cosine that still counts as the same answer.
+
+    Returns:
+        The lowest cosine of each engine that passed, and for each of the others what is wrong.
+    """
+    right = next(engine for engine in engines if engine.name == reference)
+    expected = {workload.name: right.answer(workload) for workload in workloads}
+    passed, refused = {}, {}
+    for engine in engines:
+        worst = 1.0
+        for workload in workloads:
+            problem, found = _compare(engine.answer(workload), expected[workload.name], least)
+            if problem:
+                refused[engine.name] = f"{workload.name}: {problem}"
+                break
+            worst = min(worst, found)
+        else:
+            passed[engine.name] = worst
+    return passed, refused
+
+
+def _compare(
+    found: NDArray[np.float32], expected: NDArray[np.float32], least: float
+) -> tuple[str, float]:
+    if found.shape != expected.shape:
+        return f"answers with shape {found.shape}, must be {expected.shape}", 0.0
+    value = cosine(found, expected)
+    if not value >= least:  # also where it is not a number
+        return f"the cosine of its logits is {value:.4f}, must be {least} or more", value
+    return "", value

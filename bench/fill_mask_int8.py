@@ -1,0 +1,201 @@
+"""Fill-mask in INT8: our served graph against what optimum makes of the same checkpoint.
+
+    python -m distilroberta.bench.fill_mask_int8 [--checkpoint FOLDER] [--lengths 16,128]
+
+Measured in one run, each engine in a process of its own, with the same number of threads, on the
+same texts of an exact number of tokens with one mask each:
+
+* ours INT8, session: `Artifact.session("int8")`, token ids to the logits of the mask;
+* ours INT8, pipeline: `pipeline("fill-mask", ...)`, text to the five best words;
+* optimum FP32, session: the file that `optimum-cli export onnx` writes, in a bare onnxruntime
+  session, token ids to all logits;
+* optimum INT8, session: that file quantized dynamically, in a bare onnxruntime session, without
+  the Python that optimum runs around it, which flatters it;
+* optimum INT8, pipeline: the same as its users run it, `ORTModelForMaskedLM` in a transformers
+  fill-mask pipeline, text to the five best words.
+
+optimum's files come in two kinds, tied and untied, and there is a third INT8 file, the tied one
+quantized by onnxruntime's `quantize_dynamic` with its defaults: see `optimum_export`.
+
+Before anything is timed, the answers are compared with those of optimum FP32; an engine whose
+logits have a cosine below 0.99 to them is named and not timed. Rounds go from engine to engine in
+an order drawn anew for each; a round is some warm-up calls and the median of some timed ones. The
+table shows the median of the rounds and their quartiles. "Times as fast" is optimum INT8's time
+divided by ours within each round, session by session and pipeline by pipeline.
+
+File MB are 10^6 bytes, the sum of the model files an engine reads. MB loaded and after are the
+process's resident memory once the engine is loaded and once all is measured, libraries included,
+and the file where it is mapped. Load seconds include importing what the engine needs, from files
+that are in the page cache; the interpreter's own start is left out.
+
+Without a checkpoint, random weights of DistilRoBERTa's shape are measured: see `checkpoints`. The
+exit code does not depend on what was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from distilroberta.bench import command_line, machine, optimum_export, report, texts
+from distilroberta.bench.checkpoints import random_checkpoint
+from distilroberta.bench.interleave import Plan
+from distilroberta.bench.suite import Comparison, EngineSpec, compare
+from distilroberta.bench.workload import Workload
+from distilroberta.export import build
+from distilroberta.runtime import Artifact, layout
+from distilroberta.runtime.command_line import messages
+from distilroberta.runtime.errors import InputError
+from distilroberta.runtime.model_config import ModelConfig
+from distilroberta.runtime.session import usable_cpus
+
+MODULE = "distilroberta.bench.fill_mask_int8"
+LEAST_COSINE = 0.99
+_ENGINES = "distilroberta.bench.engines"
+_REFERENCE = "optimum FP32, session"
+_PLAIN = "quantize_dynamic tied, session"
+_KINDS = ("tied", "untied")
+_VARIANT = "int8"
+_PACKAGES = ("optimum", "optimum-onnx", "transformers", "torch", "onnx")
+
+
+@dataclass(frozen=True)
+class Models:
+    """The same checkpoint, as our artifact and as optimum's export."""
+
+    artifact: Artifact
+    optimum: optimum_export.Exported
+
+
+def make(checkpoint: Path | None, folder: Path) -> Models:
+    """Build and export a checkpoint, or random weights, into an empty folder."""
+    with messages.status("writing random weights") as status:
+        source = checkpoint or random_checkpoint(folder / "checkpoint")
+        artifact = build(
+            source,
+            folder / "artifact",
+            task="fill-mask",
+            variants=[_VARIANT],
+            progress=lambda step: status.update(f"our artifact: {step}"),
+        )
+        status.update("exporting with optimum")
+        return Models(artifact, optimum_export.export(source, folder / "optimum"))
+
+
+def engines(models: Models, threads: int) -> list[EngineSpec]:
+    """List the engines to compare, each with the same number of threads."""
+    return [
+        *_ours(models.artifact, threads),
+        _bare(_REFERENCE, models.optimum.untied / optimum_export.FP32, threads),
+        *_theirs("tied", models.optimum.tied, threads),
+        *_theirs("untied", models.optimum.untied, threads),
+        _bare(_PLAIN, models.optimum.tied / optimum_export.PLAIN_INT8, threads),
+    ]
+
+
+def _ours(artifact: Artifact, threads: int) -> list[EngineSpec]:
+    variant = artifact.variant(_VARIANT)
+    size = sum(artifact.manifest.files[name].bytes for name in {variant.graph, *variant.reads})
+    arguments = {"artifact": str(artifact.path), "variant": _VARIANT, "threads": threads}
+    return [
+        EngineSpec(
+            f"ours INT8, {how}",
+            f"{_ENGINES}:{engine}",
+            arguments,
+            size,
+            (*(f"optimum INT8 {kind}, {how}" for kind in _KINDS), *plain),
+        )
+        for how, engine, plain in (
+            ("session", "ArtifactSession", (_PLAIN,)),
+            ("pipeline", "ArtifactPipeline", ()),
+        )
+    ]
+
+
+def _theirs(kind: str, folder: Path, threads: int) -> list[EngineSpec]:
+    graph = folder / optimum_export.INT8
+    arguments = {"folder": str(folder), "file": graph.name, "threads": threads}
+    return [
+        _bare(f"optimum INT8 {kind}, session", graph, threads),
+        EngineSpec(
+            f"optimum INT8 {kind}, pipeline",
+            f"{_ENGINES}:OptimumPipeline",
+            arguments,
+            graph.stat().st_size,
+        ),
+    ]
+
+
+def _bare(name: str, graph: Path, threads: int) -> EngineSpec:
+    arguments = {"graph": str(graph), "threads": threads}
+    return EngineSpec(name, f"{_ENGINES}:OnnxSession", arguments, graph.stat().st_size)
+
+
+def workloads(artifact: Artifact, lengths: list[int]) -> list[Workload]:
+    """Make a text of each length for an artifact's tokenizer.
+
+    Raises:
+        InputError: a length can't be had, or is more than the model takes.
+    """
+    longest = ModelConfig.read(artifact.file(layout.CONFIG)).max_length
+    return texts.workloads(artifact.file(layout.TOKENIZER), lengths, longest)
+
+
+def measure(models: Models, lengths: list[int], plan: Plan, threads: int) -> Comparison:
+    """Compare the engines on texts of these lengths."""
+    with messages.status("starting") as status:
+        return compare(
+            engines(models, threads),
+            workloads(models.artifact, lengths),
+            plan,
+            reference=_REFERENCE,
+            least_cosine=LEAST_COSINE,
+            progress=status.update,
+        )
+
+
+def main(
+    checkpoint: Path | None = typer.Option(
+        None, help="A fill-mask checkpoint; random weights of DistilRoBERTa's shape without."
+    ),
+    lengths: str = typer.Option("16,128", help="Tokens of the texts, with commas between."),
+    rounds: int = typer.Option(Plan.rounds, help="How many rounds are timed."),
+    calls: int = typer.Option(Plan.calls, help="Timed calls in a round."),
+    warmup: int = typer.Option(Plan.warmup, help="Calls before them that are not timed."),
+    seed: int = typer.Option(Plan.seed, help="Of the order of the engines in each round."),
+    threads: int | None = typer.Option(
+        None, help="Threads of each engine; by default the CPUs this process may use."
+    ),
+    json_file: Path | None = typer.Option(None, "--json", help="Also write everything here."),
+) -> None:
+    """Compare fill-mask in INT8 with optimum's, side by side."""
+    plan = Plan(rounds=rounds, warmup=warmup, calls=calls, seed=seed)
+    tokens = command_line.numbers(lengths, "--lengths")
+    count = usable_cpus() if threads is None else threads
+    if count < 1:
+        raise InputError(f"--threads must be 1 or more, found {count}")
+    with tempfile.TemporaryDirectory() as folder:
+        models = make(checkpoint, Path(folder))
+        here = machine.describe(_PACKAGES)
+        comparison = measure(models, tokens, plan, count)
+    weights = "random weights of DistilRoBERTa's shape" if checkpoint is None else checkpoint.name
+    command = command_line.exact(MODULE)
+    console = command_line.output()
+    console.print(f"{here}\n{count} threads for each engine; {weights}", markup=False)
+    console.print(f"optimum INT8: {optimum_export.INT8_SCHEME}\n{command}", markup=False)
+    report.print_comparison(
+        comparison,
+        f"fill-mask, one text, one mask: median of {rounds} rounds (25 %-75 %)",
+    )
+    if json_file is not None:
+        fields = {"threads": count, "weights": weights, "scheme": optimum_export.INT8_SCHEME}
+        document = report.to_json(comparison, here, command, **fields)
+        json_file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,111 @@
+"""What importing the runtime adds to importing what it needs.
+
+    python -m distilroberta.bench.import_cost [--rounds N]
+
+Two statements are timed, each in fresh processes, alternating:
+
+* `import onnxruntime, tokenizers` (numpy comes with onnxruntime);
+* `import onnxruntime, tokenizers, distilroberta.runtime`.
+
+A process times its own imports, so the interpreter's start and end are left out. The first round
+is thrown away: it compiles to bytecode and fills the page cache. The difference is taken in each
+round, and its median is what counts; the runtime is meant to add at most 0.15 s.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import typer
+from rich.table import Table
+
+from distilroberta.bench import command_line, machine
+from distilroberta.bench.errors import BenchError
+from distilroberta.bench.interleave import Spread
+from distilroberta.runtime.errors import InputError
+
+MODULE = "distilroberta.bench.import_cost"
+NEEDED = "import onnxruntime, tokenizers"
+RUNTIME = f"{NEEDED}, distilroberta.runtime"
+BOUND_SECONDS = 0.15
+_PATIENCE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class ImportCost:
+    """Seconds for the packages the runtime needs, for these with it, and the difference."""
+
+    needed: Spread
+    runtime: Spread
+    difference: Spread
+
+
+def seconds(statement: str) -> float:
+    """Run one statement in a fresh process and return the seconds it took.
+
+    Raises:
+        BenchError: it failed.
+    """
+    timed = f"import time; start = time.perf_counter(); {statement}; "
+    timed += "print(time.perf_counter() - start)"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", timed],
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_SECONDS,
+            check=True,
+        )
+        return float(done.stdout)
+    except subprocess.CalledProcessError as error:
+        raise BenchError(f"`{statement}` failed: {error.stderr.strip()}") from error
+    except (subprocess.TimeoutExpired, ValueError) as error:
+        raise BenchError(f"`{statement}` could not be timed: {error}") from error
+
+
+def measure(rounds: int, *, seed: int = 0, clock: Callable[[str], float] = seconds) -> ImportCost:
+    """Time both statements in turn, in an order drawn anew for each round.
+
+    Args:
+        rounds: how many count; one more comes first.
+        seed: of the order.
+        clock: returns the seconds a statement takes.
+
+    Raises:
+        BenchError: an import failed.
+        InputError: there is no round.
+    """
+    if rounds < 1:
+        raise InputError(f"--rounds must be 1 or more, found {rounds}")
+    order = random.Random(seed)  # noqa: S311 - an order, no secret
+    found: dict[str, list[float]] = {NEEDED: [], RUNTIME: []}
+    for _ in range(rounds + 1):
+        for statement in order.sample(list(found), len(found)):
+            found[statement].append(clock(statement))
+    needed, runtime = found[NEEDED][1:], found[RUNTIME][1:]
+    differences = [more - less for less, more in zip(needed, runtime, strict=True)]
+    return ImportCost(Spread.of(needed), Spread.of(runtime), Spread.of(differences))
+
+
+def main(rounds: int = typer.Option(20, help="How many processes of each kind are timed.")) -> None:
+    """Time what importing distilroberta.runtime adds to importing onnxruntime and tokenizers."""
+    here = machine.describe()
+    cost = measure(rounds)
+    table = Table("statement", title=f"seconds, median of {rounds} processes (25 %-75 %)")
+    table.add_column("s", justify="right")
+    rows = ((NEEDED, cost.needed), (RUNTIME, cost.runtime), ("difference", cost.difference))
+    for name, spread in rows:
+        table.add_row(name, f"{spread.median:.3f} ({spread.low:.3f} to {spread.high:.3f})")
+    console = command_line.output()
+    console.print(f"{here}\n{command_line.exact(MODULE)}", markup=False)
+    console.print(table)
+    verdict = "within" if cost.difference.median <= BOUND_SECONDS else "above"
+    console.print(f"{cost.difference.median:.3f} s more: {verdict} the bound of {BOUND_SECONDS} s")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from distilroberta.bench.answers import check, cosine
+from distilroberta.bench.workload import Workload
+
+RIGHT = np.array([1, 2, 4, 9], dtype=np.float32)
+
+
+class Fixed:
+    def __init__(self, name: str, logits: Any) -> None:
+        self.name, self.logits = name, np.asarray(logits, dtype=np.float32)
+
+    def answer(self, workload: Workload) -> NDArray[np.float32]:
+        return self.logits
+
+
+def test_a_constant_added_to_all_logits_is_the_same_answer() -> None:
+    assert cosine(RIGHT + 1000, RIGHT) == pytest.approx(1)
+    assert cosine(2 * RIGHT, RIGHT) == pytest.approx(1)
+
+
+def test_cosine_of_known_vectors() -> None:
+    # Less their means: (-1, 0, 1) and (0, -1, 1); their product is 1, their lengths are sqrt(2).
+    one, other = (np.array(values, dtype=np.float32) for values in ([0, 1, 2], [1, 0, 2]))
+    assert cosine(one, other) == pytest.approx(0.5)
+    assert cosine(np.ones(3, np.float32), other) == 0
+
+
+def test_engines_that_answer_differently_are_named(workload: Workload) -> None:
+    engines = [
+        Fixed("right", RIGHT),
+        Fixed("shifted", RIGHT - 3),
+        Fixed("reversed", RIGHT[::-1]),
+        Fixed("short", RIGHT[:3]),
+        Fixed("broken", RIGHT * np.nan),
+    ]
+    passed, refused = check(engines, [workload], reference="right", least=0.99)
+    assert passed == {"right": pytest.approx(1), "shifted": pytest.approx(1)}
+    assert set(refused) == {"reversed", "short", "broken"}
+    assert "must be 0.99 or more" in refused["reversed"]
+    assert refused["short"] == "4 tokens: answers with shape (3,), must be (4,)"
+    assert "nan" in refused["broken"]

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from distilroberta.bench import command_line, machine, report
+from distilroberta.bench.interleave import Plan, Spread
+from distilroberta.bench.suite import Comparison, EngineResult, EngineSpec
+from distilroberta.bench.worker import Loaded
+from distilroberta.bench.workload import Workload
+from distilroberta.runtime import ArtifactError, InputError
+
+
+@pytest.fixture
+def comparison(workload: Workload) -> Comparison:
+    def result(name: str, rounds: list[float], refused: str | None = None) -> EngineResult:
+        spec = EngineSpec(name, "module:class", {}, 85_100_000, () if name == "slow" else ("slow",))
+        measured = {} if refused else {workload.name: rounds}
+        cosine = None if refused else 0.99969
+        return EngineResult(spec, Loaded(0.25, None), 154_000_000, cosine, refused, measured)
+
+    engines = (
+        result("fast", [1.0, 2.0, 3.0]),
+        result("slow", [8.0, 8.0, 24.0]),
+        result("wrong", [], "4 tokens: differs"),
+    )
+    return Comparison((workload,), Plan(rounds=3), engines)
+
+
+def test_the_tables(comparison: Comparison, capsys: pytest.CaptureFixture[str]) -> None:
+    report.print_comparison(comparison, "a title")
+    printed = capsys.readouterr().out
+    fast = next(line for line in printed.splitlines() if "│ fast" in line)
+    cells = [cell.strip() for cell in fast.strip("│").split("│")]
+    assert cells == ["fast", "85.1", "-", "154.0", "0.25", "0.9997", "2.00 (1.50-2.50)"]
+    assert "8.00 (6.00-8.00)" in printed  # 8, 4 and 8 times as fast
+    assert "wrong was not timed: 4 tokens: differs" in printed
+
+
+def test_json_holds_every_round(comparison: Comparison, workload: Workload) -> None:
+    here = machine.describe(("pytest",))
+    document = report.to_json(comparison, here, "python -m this", threads=2)
+    document = json.loads(json.dumps(document))
+    assert document["threads"] == 2
+    assert document["command"] == "python -m this"
+    assert document["machine"]["packages"]["pytest"] == pytest.__version__
+    assert document["workloads"] == [{"name": "4 tokens", "tokens": 4, "text": workload.text}]
+    fast, _, wrong = document["engines"]
+    measured = fast["workloads"]["4 tokens"]
+    assert measured["rounds_ms"] == [1, 2, 3]
+    assert measured["ms"] == {"median": 2, "low": 1.5, "high": 2.5}
+    assert measured["times_as_fast_as"] == {"slow": {"median": 8, "low": 6, "high": 8}}
+    assert (wrong["refused"], wrong["workloads"]) == ("4 tokens: differs", {})
+
+
+def test_a_machine_says_what_it_is() -> None:
+    here = machine.describe()
+    assert here.cpus >= 1
+    assert here.cpu in str(here)
+    assert f"onnxruntime {here.packages['onnxruntime']}" in str(here)
+
+
+@pytest.mark.parametrize("listed", ["", "16,x", "0", "-1", "1.5", ","])
+def test_numbers_that_are_none(listed: str) -> None:
+    with pytest.raises(InputError, match="--lengths must be whole numbers"):
+        command_line.numbers(listed, "--lengths")
+
+
+def test_numbers() -> None:
+    assert command_line.numbers("16, 128,16,", "--lengths") == [16, 128]
+
+
+def test_an_error_is_one_line_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise ArtifactError("this is\nbroken")
+
+    monkeypatch.setattr("sys.argv", ["script"])
+    with pytest.raises(SystemExit) as caught:
+        command_line.run(command)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "this is broken\n"
+
+
+def test_a_spread_shows_three_digits() -> None:
+    shown = [report.spread(Spread(value, value, value)) for value in (0.5, 5.25, 52.5, 525.25)]
+    assert shown == ["0.50 (0.50-0.50)", "5.25 (5.25-5.25)", "52.5 (52.5-52.5)", "525 (525-525)"]

@@ -1,0 +1,337 @@
+"""A build makes the whole artifact, the same each time, or nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from distilroberta.export import ExportError, build
+from distilroberta.quantize import onnx_file
+from distilroberta.quantize.errors import QuantizationError
+from distilroberta.runtime import Artifact, pipeline
+from distilroberta.runtime.errors import CheckpointError, InputError
+from distilroberta.runtime.layout import SERVED_GRAPH, STANDARD_GRAPH, VARIANTS
+
+Edit = Callable[[Path, str, Callable[[dict[str, Any]], Any]], None]
+
+BESIDE_GRAPHS = {
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("manifest.json", "README.md"),
+}
+
+
+def names(folder: Path) -> set[str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix() for path in files}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in sorted(names(folder))}
+
+
+class StopAt:
+    """A progress callback that raises when the build says `line`."""
+
+    def __init__(self, line: str, error: BaseException) -> None:
+        self.line, self.error = line, error
+
+    def __call__(self, line: str) -> None:
+        if line.startswith(self.line):
+            raise self.error
+
+
+@pytest.fixture(scope="module")
+def in_two_places(masker: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same checkpoint with a card, built from two folders into two others."""
+    built = []
+    for number in range(2):
+        root = tmp_path_factory.mktemp(f"place{number}")
+        source = Path(shutil.copytree(masker, root / "mini"))
+        (source / "README.md").write_text("---\nlicense: mit\n---\n\n# Mini\n\nSmall.\n", "utf-8")
+        built.append(build(source, root / f"artifact{number}").path)
+    return built
+
+
+def test_layout_for_fill_mask(in_two_places: list[Path]) -> None:
+    graphs = {*STANDARD_GRAPH.values(), *SERVED_GRAPH.values()}
+    assert names(in_two_places[0]) == BESIDE_GRAPHS | graphs
+
+
+def test_layout_for_text_classification(classifier_artifact: Artifact) -> None:
+    assert names(classifier_artifact.path) == BESIDE_GRAPHS | set(STANDARD_GRAPH.values())
+
+
+def test_same_checkpoint_gives_the_same_bytes(in_two_places: list[Path]) -> None:
+    first, second = map(contents, in_two_places)
+    assert list(first) == list(second)
+    for name, content in first.items():
+        assert content == second[name], name
+
+
+def test_no_file_holds_a_path_of_the_machine(in_two_places: list[Path]) -> None:
+    root = in_two_places[0].parent
+    paths = [str(place).encode() for place in (root, root.parent, Path(__file__).parents[2])]
+    paths.append(b"site-packages")
+    for name, content in contents(in_two_places[0]).items():
+        assert not [path for path in paths if path in content], name
+
+
+def test_graphs_hold_no_traces_of_the_export(in_two_places: list[Path]) -> None:
+    for name in (*STANDARD_GRAPH.values(), *SERVED_GRAPH.values()):
+        model = onnx.load(in_two_places[0] / name, load_external_data=False)
+        assert model.producer_name in ("distilroberta-onnx", "onnxruntime.transformers"), name
+        assert not any(node.doc_string or node.metadata_props for node in model.graph.node), name
+
+
+def test_manifest_says_where_the_weights_came_from(in_two_places: list[Path]) -> None:
+    manifest = Artifact(in_two_places[0]).manifest
+    assert (manifest.source.name, manifest.source.revision) == ("mini", None)
+    assert manifest.task == "fill-mask"
+    assert manifest.licence == "mit"
+    assert set(manifest.files) == names(in_two_places[0]) - {"manifest.json"}
+
+
+def test_served_graph_is_small_and_reads_the_standard_one(in_two_places: list[Path]) -> None:
+    artifact = Artifact(in_two_places[0])
+    for name, variant in artifact.manifest.variants.items():
+        assert (variant.graph, variant.reads) == (SERVED_GRAPH[name], (STANDARD_GRAPH[name],))
+        sizes = [artifact.manifest.files[file].bytes for file in (variant.graph, variant.standard)]
+        assert sizes[0] < sizes[1] / 4, name
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [["fp32"], ["int8"], ["fp16"], ["int8", "fp32"], ["int8", "fp16", "int8"], "fp16"],
+    ids=["fp32", "int8", "fp16", "other order", "twice", "string"],
+)
+def test_variants_that_were_asked_for_in_the_usual_order(
+    labeller: Path, tmp_path: Path, wanted: Any
+) -> None:
+    artifact = build(labeller, tmp_path / "artifact", variants=wanted)
+    expected = [name for name in VARIANTS if name in wanted]
+    assert artifact.variants == tuple(expected)
+    assert names(artifact.path) == BESIDE_GRAPHS | {STANDARD_GRAPH[name] for name in expected}
+
+
+def test_int8_alone_leaves_no_fp32_file(masker: Path, tmp_path: Path) -> None:
+    artifact = build(masker, tmp_path / "artifact", variants=["int8"])
+    graphs = {STANDARD_GRAPH["int8"], SERVED_GRAPH["int8"]}
+    assert names(artifact.path) == BESIDE_GRAPHS | graphs
+    assert len(pipeline(None, artifact)("Paris is <mask>.", top_k=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (["fp8"], "unknown variant 'fp8': choose from fp32, fp16, int8"),
+        (["fp32", "INT8"], "unknown variant 'INT8'"),
+        ("fp64", "unknown variant 'fp64'"),
+        ([], "no variant: choose from"),
+    ],
+)
+def test_unknown_variant_is_refused(
+    labeller: Path, tmp_path: Path, wanted: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        build(labeller, tmp_path / "artifact", variants=wanted)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_that_exists_is_refused(labeller: Path, tmp_path: Path) -> None:
+    output = build(labeller, tmp_path / "artifact", variants=["fp32"]).path
+    before = contents(output)
+    with pytest.raises(InputError, match=r"artifact exists: choose another folder, or .* --force"):
+        build(labeller, output, variants=["fp32"])
+    assert contents(output) == before
+
+
+def test_force_replaces_an_artifact(labeller: Path, masker: Path, tmp_path: Path) -> None:
+    output = build(labeller, tmp_path / "artifact", variants=["fp32", "int8"]).path
+    artifact = build(masker, output, variants=["fp32"], force=True)
+    assert (artifact.task, artifact.variants) == ("fill-mask", ("fp32",))
+    artifact.verify()
+    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
+
+
+def test_force_replaces_the_current_folder(
+    labeller: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(labeller, tmp_path / "artifact", variants=["fp32"])
+    monkeypatch.chdir(tmp_path / "artifact")
+    build(labeller, ".", variants=["fp16"], force=True)
+    assert Artifact(tmp_path / "artifact").variants == ("fp16",)
+
+
+def test_force_takes_an_empty_folder(labeller: Path, tmp_path: Path) -> None:
+    (tmp_path / "artifact").mkdir()
+    build(labeller, tmp_path / "artifact", variants=["fp32"], force=True).verify()
+
+
+def test_force_does_not_replace_what_is_no_artifact(labeller_copy: Path) -> None:
+    """Above all not the checkpoint it would build from."""
+    before = contents(labeller_copy)
+    with pytest.raises(InputError, match=r"is not an artifact \(it has no manifest\.json\)"):
+        build(labeller_copy, labeller_copy, force=True)
+    assert contents(labeller_copy) == before
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["plain", "force"])
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_output_that_is_no_folder_is_refused(
+    labeller: Path, tmp_path: Path, kind: str, force: bool
+) -> None:
+    if kind == "file":
+        (tmp_path / "artifact").write_text("mine", "utf-8")
+    else:
+        (tmp_path / "artifact").symlink_to("nowhere")
+    with pytest.raises(InputError, match="artifact exists: it is not a folder"):
+        build(labeller, tmp_path / "artifact", force=force)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("file/artifact", "can't be made: .*file is not a folder"),
+        ("file/deep/artifact", "can't be made: .*file is not a folder"),
+        ("x" * 300, "can't be made: .*File name too long"),
+        ("a\0b", "can't be made: embedded null byte"),
+    ],
+    ids=["inside a file", "deep inside a file", "long name", "NUL"],
+)
+def test_output_that_can_not_be_made_is_refused(
+    labeller: Path, tmp_path: Path, output: str, message: str
+) -> None:
+    (tmp_path / "file").write_text("mine", "utf-8")
+    with pytest.raises(InputError, match=message):
+        build(labeller, tmp_path / output)
+    assert names(tmp_path) == {"file"}
+
+
+def test_folders_above_the_output_are_made(labeller: Path, tmp_path: Path) -> None:
+    build(labeller, tmp_path / "a" / "b" / "artifact", variants=["fp32"]).verify()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize("line", ["loading", "exporting", "making int8", "writing the tokenizer"])
+def test_failure_leaves_nothing(
+    labeller: Path, tmp_path: Path, line: str, error: BaseException
+) -> None:
+    with pytest.raises(type(error)):
+        build(labeller, tmp_path / "artifact", progress=StopAt(line, error))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_failure_leaves_the_old_artifact(
+    labeller: Path, tmp_path: Path, error: BaseException
+) -> None:
+    output = build(labeller, tmp_path / "artifact", variants=["fp32"]).path
+    before = contents(output)
+    with pytest.raises(type(error)):
+        build(labeller, output, force=True, progress=StopAt("writing the tokenizer", error))
+    assert contents(output) == before
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_failed_rename_puts_the_old_artifact_back(
+    labeller: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = build(labeller, tmp_path / "artifact", variants=["fp32"]).path
+    before = contents(output)
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.suffix == ".new":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ExportError, match=r"artifact could not be written: .*Input/output error"):
+        build(labeller, output, variants=["fp16"], force=True)
+    assert contents(output) == before
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_full_disk_leaves_nothing(
+    labeller: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(model: onnx.ModelProto, path: Path) -> onnx_file.Ranges:
+        path.write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(onnx_file, "write", write)
+    with pytest.raises(
+        ExportError, match=r"artifact could not be written: .*No space left"
+    ) as raised:
+        build(labeller, tmp_path / "artifact")
+    assert raised.value.exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_that_appears_during_the_build_is_not_overwritten(
+    labeller: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "artifact"
+
+    def progress(line: str) -> None:
+        if line.startswith("writing the tokenizer"):
+            output.mkdir()
+            (output / "mine").write_text("mine", "utf-8")
+
+    with pytest.raises(InputError, match="artifact exists"):
+        build(labeller, output, progress=progress)
+    assert names(tmp_path) == {"artifact/mine"}
+
+
+def test_width_that_int8_can_not_take_is_refused_and_the_others_are_not(
+    make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    narrow = make_checkpoint("text-classification", hidden_size=36, num_hidden_layers=1)
+    with pytest.raises(QuantizationError, match=r"36 wide.*leave out the int8 variant"):
+        build(narrow, tmp_path / "artifact")
+    assert list(tmp_path.iterdir()) == []
+    assert build(narrow, tmp_path / "artifact", variants=["fp32", "fp16"]).task
+
+
+@pytest.mark.parametrize("task", ["fill-mask", "text-classification"])
+def test_model_of_few_positions_is_built(
+    make_checkpoint: Callable[..., Path], tmp_path: Path, task: str
+) -> None:
+    """Shorter than the probe texts and than the lengths of the parity check."""
+    short = make_checkpoint(task, max_position_embeddings=14, num_hidden_layers=1)
+    artifact = build(short, tmp_path / "artifact", variants=["fp32"])
+    assert artifact.manifest.variants["fp32"].agreement.rows >= 16
+
+
+def test_config_that_leaves_the_padding_id_to_its_default_is_completed(
+    labeller_copy: Path, tmp_path: Path, edit_json: Edit
+) -> None:
+    edit_json(labeller_copy, "config.json", lambda config: config.pop("pad_token_id"))
+    artifact = build(labeller_copy, tmp_path / "artifact", variants=["fp32"])
+    assert json.loads((artifact.path / "config.json").read_text("utf-8"))["pad_token_id"] == 1
+    assert pipeline(None, artifact)("It rained.")[0]["label"] in ("LABEL_0", "LABEL_1")
+
+
+def test_config_is_carried_over(in_two_places: list[Path]) -> None:
+    source = in_two_places[0].parent / "mini" / "config.json"
+    found = json.loads((in_two_places[0] / "config.json").read_text("utf-8"))
+    assert found == json.loads(source.read_text("utf-8"))
+
+
+def test_output_is_checked_before_the_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "artifact").mkdir()
+    with pytest.raises(InputError, match="artifact exists"):
+        build(tmp_path / "no checkpoint", tmp_path / "artifact")
+
+
+def test_checkpoint_that_is_refused_leaves_nothing(masker: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no usable weights for text-classification"):
+        build(masker, tmp_path / "artifact", task="sentiment-analysis")
+    assert list(tmp_path.iterdir()) == []
