@@ -98,8 +98,7 @@ def engines(models: Models, threads: int) -> list[EngineSpec]:
 
 
 def _ours(artifact: Artifact, threads: int) -> list[EngineSpec]:
-    variant = artifact.variant(_VARIANT)
-    size = sum(artifact.manifest.files[name].bytes for name in {variant.graph, *variant.reads})
+    size = artifact.bytes_of(_VARIANT)
     arguments = {"artifact": str(artifact.path), "variant": _VARIANT, "threads": threads}
     return [
         EngineSpec(

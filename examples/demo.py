@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 from transformers import pipeline as transformers_pipeline
+from transformers.utils import logging as transformers_logging
 
 from distilroberta.export import build
 from distilroberta.export.source import resolve
@@ -67,15 +69,22 @@ def _table(artifact: Artifact, checkpoint: str) -> Table:
         "same top answer\nas PyTorch",
     ):
         table.add_column(column, justify="right" if column in {"MB", "load", "latency"} else "left")
-    reference = _timed(lambda: transformers_pipeline(artifact.task, checkpoint, device="cpu"))
+    reference = _timed(lambda: _pytorch(artifact.task, checkpoint))
     table.add_row("PyTorch", _megabytes(Path(checkpoint)), *_row(*reference, sentences), "")
     for name in artifact.variants:
         entry = artifact.variant(name)
-        size = sum(artifact.manifest.files[file].bytes for file in {entry.graph, *entry.reads})
         agreement = f"{entry.agreement.same_top:.1%} of {entry.agreement.rows}"
         loaded = _timed(lambda name=name: pipeline(None, artifact, variant=name, provider="cpu"))
-        table.add_row(name, f"{size / 1e6:.1f}", *_row(*loaded, sentences), agreement)
+        table.add_row(
+            name, f"{artifact.bytes_of(name) / 1e6:.1f}", *_row(*loaded, sentences), agreement
+        )
     return table
+
+
+def _pytorch(task: str, checkpoint: str) -> Any:
+    transformers_logging.set_verbosity_error()  # it tells which device it takes
+    # Not the FP16 a checkpoint may be stored in: FP32 is what every variant is compared with.
+    return transformers_pipeline(task, checkpoint, device="cpu", dtype=torch.float32)
 
 
 def _timed(make: Callable[[], Any]) -> tuple[Any, float]:

@@ -60,7 +60,10 @@ def build(
         QuantizationError: the model can't be made smaller in the way asked for.
     """
     names = _check_variants(variants)
-    target = Path(os.path.abspath(os.path.expanduser(output)))
+    expanded = os.path.expanduser(output)
+    if os.fspath(expanded).startswith("~"):
+        raise InputError(f"{output}: there is no such user; for a folder of that name write ./~...")
+    target = Path(os.path.abspath(expanded))
     staging.check_output(target, force=force)
     progress(f"finding {source}")
     checkpoint = resolve(os.fspath(source))
@@ -117,9 +120,9 @@ def _fill(
         tools={name: version(name) for name in _TOOLS},
     )
     text = model_card.render(checkpoint, manifest, card)
-    (folder / layout.MODEL_CARD).write_text(text, "utf-8")
+    (folder / layout.MODEL_CARD).write_bytes(text.encode())
     manifest = replace(manifest, files=_files(folder))
-    (folder / layout.MANIFEST).write_text(manifest.to_json(), "utf-8")
+    (folder / layout.MANIFEST).write_bytes(manifest.to_json().encode())
 
 
 def _write_tokenizer(folder: Path, loaded: Loaded) -> None:
@@ -136,7 +139,7 @@ def _write_config(folder: Path, checkpoint: Checkpoint, loaded: Loaded) -> None:
     # of transformers.
     filled = {key: getattr(loaded.model.config, key) for key in _CONFIG_KEYS}
     text = json.dumps({**filled, **checkpoint.config}, indent=2, sort_keys=True) + "\n"
-    (folder / layout.CONFIG).write_text(text, "utf-8")
+    (folder / layout.CONFIG).write_bytes(text.encode())
 
 
 def _files(folder: Path) -> dict[str, FileEntry]:

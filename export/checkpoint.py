@@ -84,6 +84,13 @@ def load(checkpoint: Checkpoint, task: str) -> Loaded:
             f"{checkpoint.name}: the tokenizer has {len(tokenizer)} tokens, the model "
             f"{model.config.vocab_size}: they do not belong together"
         )
+    if "token_type_ids" in tokenizer.model_input_names and model.config.type_vocab_size > 1:
+        raise CheckpointError(
+            f"{checkpoint.name} tells texts of a pair apart by token types, as BERT does and "
+            "RoBERTa does not; it can't be built"
+        )
+    if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None:
+        raise CheckpointError(f"the tokenizer of {checkpoint.name} has no <s> and </s> (cls, sep)")
     if task == "fill-mask":
         _check_fill_mask(checkpoint, model, tokenizer)
     return Loaded(task, model, tokenizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub.utils import logging as hub_logging
 
 from distilroberta.export.source import Checkpoint
 from distilroberta.runtime import layout
@@ -20,6 +21,7 @@ def original_card(checkpoint: Checkpoint) -> ModelCard | None:
     if not path.is_file():
         return None
     content = path.read_text("utf-8", errors="replace")
+    hub_logging.set_verbosity_error()  # a card without a header is nothing to warn of
     try:
         return ModelCard(content, ignore_metadata_errors=True)
     except Exception:  # broken YAML of any kind: the text is still worth carrying over
@@ -75,8 +77,7 @@ itself on a CPU, against PyTorch FP32.
 
 def _row(name: str, manifest: Manifest) -> str:
     variant, measured = manifest.variants[name], manifest.variants[name].agreement
-    files = {variant.graph, *variant.reads}
-    size = sum(manifest.files[file].bytes for file in files) / 1e6
+    size = manifest.bytes_of(variant) / 1e6
     return (
         f"| {name} | {size:.1f} | {measured.same_top:.1%} | {measured.largest_difference:.2g} | "
         f"{measured.cosine:.6f} | {measured.kl:.2g} |"

@@ -177,7 +177,8 @@ def _weights(folder: Path, name: str) -> list[str]:
             _check_shard(folder, name, shard)
         return [WEIGHTS_INDEX, *shards]
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    has = f"only {pickles[0]}, a pickle, which can run code when it is read" if pickles else "none"
+    has = f"only {pickles[0]}, a pickle, which can run code when it is read" if pickles else ""
+    has = has or "no weights in safetensors were found there"
     raise CheckpointError(
         f"{name} has no {WEIGHTS} ({has}): load it where you trust it, and save it with "
         "model.save_pretrained(folder, safe_serialization=True)"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distilroberta.export.errors import ExportError
@@ -26,16 +27,27 @@ def check_output(output: Path, *, force: bool) -> None:
             raise InputError(f"{output} exists: it is not a folder: choose another name")
         if not force:
             raise InputError(f"{output} exists: choose another folder, or replace it with --force")
-        if any(output.iterdir()) and not (output / layout.MANIFEST).is_file():
+        if any(output.iterdir()) and not _was_built(output):
             raise InputError(
-                f"{output} is not an artifact (it has no {layout.MANIFEST}), and --force replaces "
-                "nothing else: choose another folder"
+                f"{output} is not an artifact (it has no {layout.MANIFEST} of ours), and --force "
+                "replaces nothing else: choose another folder"
             )
     for parent in output.parents:
         if os.path.exists(parent):
             if not os.path.isdir(parent):
                 raise InputError(f"{output} can't be made: {parent} is not a folder")
             return
+
+
+def _was_built(folder: Path) -> bool:
+    # Less than `Manifest.read` asks for: a damaged artifact may be replaced. But other programs
+    # have a manifest.json too.
+    try:
+        tree = json.loads((folder / layout.MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    ours = isinstance(tree, dict) and isinstance(tree.get("schema_version"), int)
+    return ours and tree.get("task") in layout.TASKS
 
 
 @contextmanager
@@ -51,10 +63,12 @@ def staged(output: Path, *, force: bool) -> Iterator[Path]:
         ExportError: the disk is full, or fails in another way.
     """
     check_output(output, force=force)
+    made = [parent for parent in output.parents if not os.path.exists(parent)]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         name = tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".new", dir=output.parent)
     except (OSError, ValueError) as error:
+        _remove_empty(made)
         raise InputError(f"{output} can't be made: {error}") from error
     staging = Path(name)
     try:
@@ -67,6 +81,13 @@ def staged(output: Path, *, force: bool) -> Iterator[Path]:
         raise ExportError(f"{output} could not be written: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        _remove_empty(made)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:  # the innermost first
+        with suppress(OSError):  # it is not empty, or was never made
+            folder.rmdir()
 
 
 def _move_into_place(staging: Path, output: Path) -> None:
@@ -75,14 +96,20 @@ def _move_into_place(staging: Path, output: Path) -> None:
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".old", dir=output.parent))
     old = aside / output.name
-    output.rename(old)
     try:
+        output.rename(old)
         staging.rename(output)
-    except BaseException:
-        old.rename(output)
+    except BaseException as error:
+        if old.exists():
+            try:
+                old.rename(output)
+            except OSError:  # then the only copy stays where it is, and the user is told
+                raise ExportError(
+                    f"{output} could not be replaced; what it was is in {old}"
+                ) from error
+        aside.rmdir()
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:
@@ -90,7 +117,8 @@ def _flush(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
         if os.name == "nt" and path.is_dir():
             continue  # Windows can't open a folder
-        descriptor = os.open(path, os.O_RDONLY)
+        # Windows flushes only what is open for writing.
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
         try:
             os.fsync(descriptor)
         finally:

@@ -10,6 +10,7 @@ import onnx
 
 from distilroberta.export import parity
 from distilroberta.export.checkpoint import Loaded
+from distilroberta.export.errors import ExportError
 from distilroberta.export.onnx_export import OPSET, ExportedGraph, tensor_specs
 from distilroberta.export.probes import Probes
 from distilroberta.quantize import half, int8, onnx_file
@@ -97,9 +98,20 @@ def make(name: str, graphs: Fp32Graphs, loaded: Loaded, probes: Probes, folder: 
         _check(folder, standard, graphs.standard, loaded, is_served=False)
         if graphs.served is not None:
             _check(folder, served, graphs.served, loaded, is_served=True)
+    if served != standard:
+        _check_locations(model, PurePosixPath(standard).name)
+        probes.check_standard(folder / standard, name)
     unmeasured = Agreement(rows=0, largest_difference=0, cosine=0, same_top=0, kl=0)
-    session = Session(folder / served, entry(unmeasured), "cpu", None)
+    session = Session(name, folder / served, entry(unmeasured), "cpu", None)
     return entry(probes.measure(session, name))
+
+
+def _check_locations(model: onnx.ModelProto, allowed: str) -> None:
+    # The manifest promises that the graph reads this file and no other.
+    for tensor in model.graph.initializer:
+        for field in tensor.external_data:
+            if field.key == "location" and field.value != allowed:
+                raise ExportError(f"weight {tensor.name} lies in {field.value}, not in {allowed}")
 
 
 def _check(

@@ -15,6 +15,7 @@ from distilroberta.runtime.manifest import Manifest, Variant
 from distilroberta.runtime.session import Session
 
 _LOG = logging.getLogger(__name__)
+_OF_OTHERS = frozenset({".cache", ".git", ".gitattributes"})
 
 
 class Artifact:
@@ -30,7 +31,8 @@ class Artifact:
         Raises:
             ArtifactError: it is not an artifact, or a file is missing, of another size, or outside.
         """
-        if not os.path.isdir(path):  # which is False, too, for what can't be a path
+        # isdir is False, too, for a string that can't be a path.
+        if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
             raise ArtifactError(
                 f"{path} is not a folder: give the folder that `distilroberta build` wrote"
             )
@@ -52,6 +54,14 @@ class Artifact:
         """The names of the variants, as the manifest lists them."""
         return tuple(self.manifest.variants)
 
+    def bytes_of(self, variant: str) -> int:
+        """Return the size of the files a variant runs from, in bytes.
+
+        Raises:
+            InputError: the artifact has no such variant.
+        """
+        return self.manifest.bytes_of(self.variant(variant))
+
     def variant(self, name: str) -> Variant:
         """Return what the manifest says of a variant.
 
@@ -60,7 +70,7 @@ class Artifact:
         """
         try:
             return self.manifest.variants[name]
-        except KeyError:
+        except (KeyError, TypeError):
             raise InputError(
                 f"variant {name!r} is not in {self.path} (it has {', '.join(self.variants)}); "
                 "choose one of these, or auto"
@@ -100,9 +110,10 @@ class Artifact:
         """
         names = providers.candidates(provider)
         for name in names:
-            spec = self.variant(self.choose(name) if variant == "auto" else variant)
+            chosen = self.choose(name) if variant == "auto" else variant
+            spec = self.variant(chosen)
             try:
-                session = Session(self.file(spec.graph), spec, name, threads)
+                session = Session(chosen, self.file(spec.graph), spec, name, threads)
             except ProviderError:
                 if name == names[-1]:
                     raise
@@ -136,12 +147,12 @@ class Artifact:
             )
 
     def _files(self) -> set[str]:
-        # A hub or git checkout keeps its own files beside these, in folders with a dot.
+        # A hub download or git checkout keeps its own files beside these.
         return {
             path.relative_to(self.path).as_posix()
             for path in self.path.rglob("*")
             if (path.is_symlink() or not path.is_dir())
-            and not any(part.startswith(".") for part in path.relative_to(self.path).parts)
+            and path.relative_to(self.path).parts[0] not in _OF_OTHERS
         }
 
     def _check_size(self, name: str, size: int) -> Path:
@@ -149,14 +160,17 @@ class Artifact:
         try:
             found = path.stat()
             if not path.resolve(strict=True).is_relative_to(self.path):
-                raise ArtifactError(f"{path} is reached through a link that leaves the artifact")
+                raise ArtifactError(
+                    f"{path} is reached through a link that leaves the artifact: copy the folder "
+                    "with its links followed (cp -rL), or fetch it to a folder of its own"
+                )
         except OSError as error:
             raise ArtifactError(
                 f"{path} is listed in the manifest but can't be read ({error.strerror}); build or "
                 "copy the artifact again"
             ) from error
         if not stat.S_ISREG(found.st_mode):
-            raise ArtifactError(f"{path} is not a plain file")
+            raise ArtifactError(f"{path} is not a plain file: build or copy the artifact again")
         if found.st_size != size:
             raise ArtifactError(
                 f"{path} has {found.st_size} bytes, the manifest says {size}; build or copy the "

@@ -115,11 +115,10 @@ def info(artifact: Path = _ARTIFACT, as_json: bool = _JSON) -> None:
     console.print(f"made with {tools}", markup=False)
     table = Table("variant", "graph", "MB", "same top", "largest difference", "scheme")
     for name, variant in manifest.variants.items():
-        size = sum(manifest.files[file].bytes for file in {variant.graph, *variant.reads})
         cells = (
             name,
             variant.graph,
-            f"{size / 1e6:.1f}",
+            f"{manifest.bytes_of(variant) / 1e6:.1f}",
             f"{variant.agreement.same_top:.1%}",
             f"{variant.agreement.largest_difference:.2g}",
             variant.scheme,

@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -55,6 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    warnings.showwarning = _show_warning
     try:
         make_app()(list(arguments))
     except DistilRobertaError as error:
@@ -70,6 +73,11 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     return 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    # Python would show the source line that warned.
+    messages.print(f"distilroberta: {' '.join(str(message).split())}", markup=False)
 
 
 def _one_line(error: Exception) -> str:

@@ -11,8 +11,8 @@ import tokenizers
 from numpy.typing import NDArray
 
 from distilroberta.runtime.artifact import Artifact
-from distilroberta.runtime.errors import InputError
-from distilroberta.runtime.pipeline import Pipeline, softmax
+from distilroberta.runtime.errors import ArtifactError, InputError
+from distilroberta.runtime.pipeline import Pipeline, check_batch_size, softmax
 
 _TOP_K = 5
 
@@ -36,6 +36,13 @@ class FillMaskPipeline(Pipeline):
         """Load the pipeline. `top_k`, `targets` and `batch_size` are the defaults of a call."""
         super().__init__(artifact, variant=variant, provider=provider, threads=threads)
         self._check_classes("vocab_size", self.config.vocab_size)
+        if self.tokenizer.mask_token_id is None:
+            raise ArtifactError(
+                f"{artifact.path}: the tokenizer has no {self.tokenizer.mask_token}"
+            )
+        self._check_top_k(top_k)
+        self._target_ids(targets)
+        check_batch_size(batch_size)
         self._defaults = {"top_k": top_k, "targets": targets, "batch_size": batch_size}
 
     def __call__(

@@ -98,6 +98,10 @@ class Manifest:
     tools: Mapping[str, str]
     schema_version: int = SCHEMA_VERSION
 
+    def bytes_of(self, variant: Variant) -> int:
+        """Return the size of the files a variant runs from, in bytes."""
+        return sum(self.files[name].bytes for name in {variant.graph, *variant.reads})
+
     def to_json(self) -> str:
         """Return the text of `manifest.json`, the same for the same content."""
         fields = {
@@ -276,7 +280,10 @@ class _Reader:
         return value
 
     def real(self, name: str) -> float:
-        return float(self.get(name, (int, float)))
+        try:
+            return float(self.get(name, (int, float)))
+        except OverflowError:  # a whole number with hundreds of digits
+            raise self.wrong(name, "a number") from None
 
     def sha256(self, name: str) -> str:
         value = self.text(name)

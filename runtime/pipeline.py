@@ -60,7 +60,7 @@ class Pipeline(ABC):
     @property
     def variant(self) -> str:
         """The variant that answers: `fp32`, `fp16` or `int8`."""
-        return self.session.precision
+        return self.session.variant
 
     def __repr__(self) -> str:
         chosen = f"variant={self.variant!r}, provider={self.provider!r}"
@@ -87,8 +87,7 @@ class Pipeline(ABC):
 
     def _dispatch(self, inputs: Any, decode: Decode, batch_size: Any) -> Any:
         """Answer one input, a list of them at once, or any other iterable lazily."""
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-            raise InputError(f"batch_size must be a whole number from 1 up, found {batch_size!r}")
+        check_batch_size(batch_size)
         if isinstance(inputs, list):
             return self._answer(inputs, decode, batch_size)
         if isinstance(inputs, Iterable) and not isinstance(inputs, _SINGLE):
@@ -126,6 +125,17 @@ class Pipeline(ABC):
             rows = self._rows(encoding)
             yield decode(encoding, logits[row : row + rows])
             row += rows
+
+
+def check_batch_size(size: Any) -> int:
+    """Return a batch size that can be used.
+
+    Raises:
+        InputError: it is not a positive whole number.
+    """
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise InputError(f"batch_size must be a whole number from 1 up, found {size!r}")
+    return size
 
 
 _MOST_PROBLEMS_SHOWN = 10

@@ -49,6 +49,8 @@ def pipeline(
     """
     if model is None:
         raise InputError('give the artifact: pipeline("fill-mask", "folder")')
+    if task is not None and not isinstance(task, str):
+        raise InputError(f"the task must be a string, found {type(task).__name__}")
     if task is not None and layout.TASK_ALIASES.get(task, task) not in PIPELINES:
         known = ", ".join((*PIPELINES, *layout.TASK_ALIASES))
         raise InputError(f"unknown task {task!r}: choose one of {known}")

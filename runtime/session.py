@@ -12,21 +12,25 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from distilroberta.runtime import provider as providers
-from distilroberta.runtime.errors import ArtifactError, InputError
+from distilroberta.runtime.errors import ArtifactError, InputError, ProviderError
 from distilroberta.runtime.manifest import TensorSpec, Variant
 
 _DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32", "tensor(float16)": "float16"}
 _ERRORS_ONLY = 3
+# What onnxruntime raises for a file it can't use, on whatever provider.
+_GRAPH_ERRORS = frozenset({"InvalidGraph", "InvalidProtobuf", "ModelLoadCanceled", "NoSuchFile"})
 
 
 class Session:
     """One loaded graph. `run` may be called from many threads at once.
 
-    `provider` is the execution provider that runs it: `cpu`, `cuda` or `tensorrt`; `precision`
-    that of the variant it is.
+    `variant` is the name of what it loaded, `provider` the execution provider that runs it:
+    `cpu`, `cuda` or `tensorrt`.
     """
 
-    def __init__(self, graph: Path, spec: Variant, provider: str, threads: int | None) -> None:
+    def __init__(
+        self, variant: str, graph: Path, spec: Variant, provider: str, threads: int | None
+    ) -> None:
         """Load `graph` on a provider by name, and check it against its manifest entry.
 
         Raises:
@@ -40,7 +44,7 @@ class Session:
             raise InputError(f"threads must be a whole number from 1 up, found {threads!r}")
         self._graph = graph
         self._spec = spec
-        self.provider, self.precision = provider, spec.precision
+        self.variant, self.provider = variant, provider
         self._session = self._start(provider, threads or usable_cpus())
         check_signature(graph, self._session.get_inputs(), spec.inputs, "input")
         check_signature(graph, self._session.get_outputs(), spec.outputs, "output")
@@ -52,19 +56,29 @@ class Session:
         options.log_severity_level = _ERRORS_ONLY
         # Packing the weights for the machine's kernels is half of the load; one thread a weight.
         options.add_session_config_entry("session.prepack.enable_parallel", "1")
-        session = self._load(options, providers.PROVIDERS[provider])
+        session = self._load(options, provider)
         providers.check_started(provider, session.get_providers())
         return session
 
     def _load(
-        self, options: onnxruntime.SessionOptions, names: Sequence[str]
+        self, options: onnxruntime.SessionOptions, provider: str
     ) -> onnxruntime.InferenceSession:
+        names = list(providers.PROVIDERS[provider])
         try:
-            return onnxruntime.InferenceSession(str(self._graph), options, providers=list(names))
+            # Without enable_fallback=0 it prints to stdout, and tries again on the CPU.
+            return onnxruntime.InferenceSession(
+                str(self._graph), options, providers=names, enable_fallback=0
+            )
         except Exception as error:  # onnxruntime's own types share no base but this
+            said = " ".join(str(error).split())
+            if provider != "cpu" and type(error).__name__ not in _GRAPH_ERRORS:
+                raise ProviderError(
+                    f"provider {provider} did not start: {said}; check the driver and the CUDA "
+                    "libraries, or choose provider cpu"
+                ) from error
             raise ArtifactError(
                 f"{self._graph}: onnxruntime {onnxruntime.__version__} can't load it (it needs "
-                f"{self._spec.onnxruntime} or newer): {' '.join(str(error).split())}"
+                f"{self._spec.onnxruntime} or newer): {said}"
             ) from error
 
     @property

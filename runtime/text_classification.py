@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.errors import ArtifactError, InputError
-from distilroberta.runtime.pipeline import Pipeline, softmax
+from distilroberta.runtime.pipeline import Pipeline, check_batch_size, softmax
 from distilroberta.runtime.tokenizer import Text
 
 _SCORES: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
@@ -50,7 +50,9 @@ class TextClassificationPipeline(Pipeline):
         self._check_classes("id2label", len(labels))
         self._top_k = top_k
         self._function_to_apply = function_to_apply
-        self._batch_size = batch_size
+        self._batch_size = check_batch_size(batch_size)
+        self._check_top_k(top_k)
+        self._check_function(function_to_apply)
 
     def __call__(
         self,

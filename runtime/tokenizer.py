@@ -52,18 +52,13 @@ class Tokenizer:
             )
         settings = read_json(folder / layout.TOKENIZER_CONFIG)
         self._cleans_up = bool(settings.get("clean_up_tokenization_spaces", False))
-        self.mask_token = _content(settings.get("mask_token", "<mask>"))
-        self.mask_token_id = self._id_of(self.mask_token, path)
+        self.mask_token = _content(settings.get("mask_token") or "<mask>")
+        # None for a tokenizer without one, which only fill-mask needs.
+        self.mask_token_id = self.token_to_id(self.mask_token)
         self.pad_token_id = config.pad_token_id
         self.max_length = config.max_length
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length)
-
-    def _id_of(self, token: str, path: Path) -> int:
-        index = self._tokenizer.token_to_id(token)
-        if index is None:
-            raise ArtifactError(f"{path} has no {token} token")
-        return int(index)
 
     def encode(self, texts: Sequence[Text]) -> list[tokenizers.Encoding]:
         """Tokenize texts that `check` lets pass, each cut to the model's length."""

@@ -17,6 +17,7 @@ from distilroberta.runtime import Artifact, pipeline
 
 PROJECT = Path(__file__).parents[1]
 CONSTRAINTS = PROJECT / "constraints.txt"
+EDGE = PROJECT / "requirements-edge.txt"
 OFFLINE = "DISTILROBERTA_OFFLINE"
 UNWANTED = ("torch", "transformers", "onnx", "optimum", "typer", "rich", "pytest")
 TEXT = "Paris is the <mask> of France."
@@ -61,14 +62,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the wheel and what it asks for."""
+@pytest.fixture(scope="module", params=["as usual", "for the edge"])
+def python(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Path:
+    """The interpreter of an environment with the wheel, installed in each of the README's ways."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     found = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    constraints = ["-c", str(CONSTRAINTS)] if CONSTRAINTS.is_file() else []
-    pip(found, "install", "--only-binary=:all:", *constraints, str(wheel))
+    if request.param == "as usual":
+        pip(found, "install", "--only-binary=:all:", "-c", str(CONSTRAINTS), str(wheel))
+    else:
+        pip(found, "install", "--only-binary=:all:", "--no-deps", "-r", str(EDGE), str(wheel))
+        unwanted = "import importlib.util as u; print(u.find_spec('huggingface_hub'))"
+        there = subprocess.run([str(found), "-c", unwanted], capture_output=True, check=True)
+        assert there.stdout.strip() == b"None"
     return found
 
 

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 import pytest
+from optimum.onnxruntime import ORTModelForMaskedLM
+from transformers import AutoTokenizer, RobertaConfig
 
 from distilroberta.export import ExportError, build
+from distilroberta.export.staging import staged
 from distilroberta.quantize import onnx_file
 from distilroberta.quantize.errors import QuantizationError
 from distilroberta.runtime import Artifact, pipeline
@@ -335,3 +339,59 @@ def test_checkpoint_that_is_refused_leaves_nothing(masker: Path, tmp_path: Path)
     with pytest.raises(CheckpointError, match="no usable weights for text-classification"):
         build(masker, tmp_path / "artifact", task="sentiment-analysis")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_force_does_not_replace_another_programs_manifest(labeller: Path, tmp_path: Path) -> None:
+    (tmp_path / "extension").mkdir()
+    (tmp_path / "extension" / "manifest.json").write_text('{"manifest_version": 3}')
+    with pytest.raises(InputError, match=r"is not an artifact .*: choose another folder"):
+        build(labeller, tmp_path / "extension", force=True)
+    assert names(tmp_path / "extension") == {"manifest.json"}
+
+
+def test_old_artifact_is_kept_and_named_when_it_cannot_be_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "artifact"
+    output.mkdir()
+    (output / "manifest.json").write_text('{"schema_version": 1, "task": "fill-mask"}')
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if target == output:
+            raise OSError(errno.EACCES, "held by another program")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(ExportError, match="could not be replaced; it is now in"):  # noqa: SIM117
+        with staged(output, force=True):
+            pass
+    assert [path.read_text() for path in tmp_path.rglob("manifest.json")] != []
+
+
+def test_failed_build_removes_the_parents_it_made(labeller: Path, tmp_path: Path) -> None:
+    deep = tmp_path / "x" / "y" / "z"
+    with pytest.raises(RuntimeError, match="stop"):
+        build(labeller, deep, progress=StopAt("exporting", RuntimeError("stop")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_of_an_unknown_user_is_refused(labeller: Path) -> None:
+    with pytest.raises(InputError, match="there is no such user"):
+        build(labeller, "~nobody-of-this-name/artifact")
+
+
+def test_standard_graphs_answer_as_other_tools_run_them(mini_artifact: Artifact) -> None:
+    config = RobertaConfig.from_pretrained(mini_artifact.path)
+    tokenizer = AutoTokenizer.from_pretrained(mini_artifact.path)
+    encoded = tokenizer("Paris is the <mask> of France.", return_tensors="pt")
+    place = encoded["input_ids"][0].tolist().index(tokenizer.mask_token_id)
+    answers = pipeline(None, mini_artifact, variant="fp32", provider="cpu")
+    best = answers("Paris is the <mask> of France.", top_k=1)[0]["token"]
+    for variant in mini_artifact.variants:
+        path = mini_artifact.path / mini_artifact.variant(variant).standard
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        model = ORTModelForMaskedLM(config=config, session=session)
+        logits = model(**encoded).logits
+        assert logits.shape == (1, encoded["input_ids"].shape[1], config.vocab_size)
+        assert int(logits[0, place].argmax()) == best, variant

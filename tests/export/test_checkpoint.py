@@ -223,3 +223,15 @@ def test_loading_leaves_the_log_level_of_transformers(masker: Path, load_folder:
 
 def test_tokenizer_json_can_be_read_without_transformers(masker: Path) -> None:
     assert Tokenizer.from_file(str(masker / "tokenizer.json")).token_to_id("<mask>") is not None
+
+
+def test_token_types_that_mean_something_are_refused(
+    make_checkpoint: Any, edit_json: Any, load_folder: Any
+) -> None:
+    folder = make_checkpoint("text-classification", num_hidden_layers=1, type_vocab_size=2)
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    edit_json(
+        folder, "tokenizer_config.json", lambda config: config.update(model_input_names=inputs)
+    )
+    with pytest.raises(CheckpointError, match="tells texts of a pair apart by token types"):
+        load_folder(folder)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distilroberta.export.probes import compare
+from distilroberta.export import ParityError
+from distilroberta.export.probes import Probes, compare
+from distilroberta.runtime import Artifact
 
 Logits = NDArray[np.float64]
 
@@ -60,3 +64,12 @@ def test_not_a_number_shows_in_the_cosine(expected: Logits) -> None:
     found = expected.copy()
     found[0, 0] = np.nan
     assert np.isnan(compare(found, expected).cosine)
+
+
+def test_standard_graph_of_other_weights_is_refused(
+    mini_artifact: Artifact, load_folder: Any, make_checkpoint: Any
+) -> None:
+    probes = Probes(load_folder(make_checkpoint("fill-mask", num_hidden_layers=1)))
+    path = mini_artifact.path / mini_artifact.variant("int8").standard
+    with pytest.raises(ParityError, match=r"model_quantized.onnx does not answer as PyTorch does"):
+        probes.check_standard(path, "int8")

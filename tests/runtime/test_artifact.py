@@ -126,8 +126,9 @@ def test_link_in_a_circle(broken_artifact: Path) -> None:
 
 
 def test_link_to_the_folder_or_inside_it_is_fine(broken_artifact: Path, tmp_path: Path) -> None:
-    shutil.move(broken_artifact / "config.json", broken_artifact / ".config")
-    (broken_artifact / "config.json").symlink_to(".config")
+    (broken_artifact / ".cache").mkdir()
+    shutil.move(broken_artifact / "config.json", broken_artifact / ".cache" / "config.json")
+    (broken_artifact / "config.json").symlink_to(".cache/config.json")
     (tmp_path / "link").symlink_to(broken_artifact, target_is_directory=True)
     opened = Artifact(tmp_path / "link")
     opened.verify()
@@ -334,3 +335,21 @@ def test_repr_shows_what_it_is(mini_artifact: Artifact, fill: Any) -> None:
     chosen = "variant='fp32', provider='cpu'"
     assert repr(fill) == f"FillMaskPipeline({mini_artifact!r}, {chosen})"
     assert isinstance(mini_artifact.manifest, Manifest)
+
+
+@pytest.mark.parametrize("path", [None, ["a"], 3, b"/"], ids=repr)
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(ArtifactError, match="is not a folder"):
+        Artifact(path)
+
+
+def test_bytes_of_a_variant_are_those_of_the_files_it_reads(mini_artifact: Artifact) -> None:
+    names = ("onnx/served_int8.onnx", "onnx/model_quantized.onnx")
+    sizes = [(mini_artifact.path / name).stat().st_size for name in names]
+    assert mini_artifact.bytes_of("int8") == sum(sizes)
+
+
+def test_hidden_file_is_not_overlooked(broken_artifact: Path) -> None:
+    (broken_artifact / "onnx" / ".weights.bin").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match=r"does not list: onnx/.weights.bin"):
+        Artifact(broken_artifact).verify()

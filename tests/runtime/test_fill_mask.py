@@ -291,3 +291,11 @@ def test_inputs_are_left_as_they_were(fill: Any) -> None:
     texts = list(TEXTS)
     fill(texts)
     assert texts == TEXTS
+
+
+@pytest.mark.parametrize("default", [{"top_k": 0}, {"targets": 5}, {"batch_size": 0}], ids=repr)
+def test_bad_default_is_refused_when_it_is_given(
+    mini_artifact: Artifact, default: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match=next(iter(default))):
+        pipeline("fill-mask", mini_artifact, provider="cpu", **default)

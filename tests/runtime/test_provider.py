@@ -28,7 +28,7 @@ def built_with(monkeypatch: pytest.MonkeyPatch) -> Any:
 class FakeSession:
     """Stands for a session that silently fell back to the CPU."""
 
-    def __init__(self, path: str, options: Any, providers: list[str]) -> None:
+    def __init__(self, path: str, options: Any, providers: list[str], **_: Any) -> None:
         self._real = REAL_SESSION(path, options, providers=[CPU])
         self.asked = providers
 
@@ -139,3 +139,36 @@ def test_nothing_is_printed(mini_artifact: Artifact, capfd: pytest.CaptureFixtur
     with pytest.raises(ProviderError, match="unknown provider"):
         pipeline(None, mini_artifact, provider="gpu")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def fails_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let onnxruntime itself fail where its CUDA libraries would be loaded."""
+    create = REAL_SESSION._create_inference_session
+
+    def fail(self: Any, providers: Any, *rest: Any) -> None:
+        if CUDA in providers:
+            raise RuntimeError("libcudart.so.13: cannot open shared object file")
+        create(self, providers, *rest)
+
+    monkeypatch.setattr(REAL_SESSION, "_create_inference_session", fail)
+
+
+@pytest.mark.usefixtures("fails_on_cuda")
+def test_failure_of_a_provider_is_told_and_not_printed(
+    mini_artifact: Artifact, built_with: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    built_with(CUDA, CPU)
+    with pytest.raises(ProviderError, match=r"cuda did not start: libcudart.so.13"):
+        pipeline(None, mini_artifact, provider="cuda")
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("fails_on_cuda")
+def test_auto_goes_on_after_a_failure_with_the_variant_of_the_cpu(
+    mini_artifact: Artifact, built_with: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    built_with(CUDA, CPU)
+    pipe = pipeline(None, mini_artifact)
+    assert (pipe.provider, pipe.variant) == ("cpu", "int8")
+    assert capfd.readouterr().out == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -234,3 +235,18 @@ def test_labels_are_those_of_the_config(
     plain, named = (pipeline(None, path)(TEXT, top_k=None) for path in (built.path, built.path))
     assert {row["label"] for row in named} == {"zero", "one", "two"}
     assert plain == named
+
+
+def test_tokenizer_without_a_mask_classifies(
+    classifier_artifact: Artifact, tmp_path: Path, classify: Any
+) -> None:
+    folder = Path(shutil.copytree(classifier_artifact.path, tmp_path / "maskless"))
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text("utf-8"))
+    settings["mask_token"] = None
+    content = json.dumps(settings).encode()
+    path.write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    manifest["files"][path.name]["bytes"] = len(content)
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert pipeline(None, folder, variant="fp32", provider="cpu")("fine") == classify("fine")
