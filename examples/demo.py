@@ -28,8 +28,8 @@ from distilroberta.runtime import Artifact, DistilRobertaError, pipeline
 SENTENCES = {
     "fill-mask": (
         "Paris is the <mask> of France.",
-        "He opened the <mask> and went in.",
-        "She sat down at the <mask> and ate her dinner.",
+        "The President of the United <mask> spoke to the Congress.",
+        "She did not <mask> what to say.",
     ),
     "text-classification": (
         "What a wonderful evening, the food and the music were perfect!",

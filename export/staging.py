@@ -104,9 +104,7 @@ def _move_into_place(staging: Path, output: Path) -> None:
             try:
                 old.rename(output)
             except OSError:  # then the only copy stays where it is, and the user is told
-                raise ExportError(
-                    f"{output} could not be replaced; what it was is in {old}"
-                ) from error
+                raise ExportError(f"{output} could not be replaced; it is now in {old}") from error
         aside.rmdir()
         raise
     shutil.rmtree(aside, ignore_errors=True)

@@ -181,7 +181,9 @@ def test_force_takes_an_empty_folder(labeller: Path, tmp_path: Path) -> None:
 def test_force_does_not_replace_what_is_no_artifact(labeller_copy: Path) -> None:
     """Above all not the checkpoint it would build from."""
     before = contents(labeller_copy)
-    with pytest.raises(InputError, match=r"is not an artifact \(it has no manifest\.json\)"):
+    with pytest.raises(
+        InputError, match=r"is not an artifact \(it has no manifest\.json of ours\)"
+    ):
         build(labeller_copy, labeller_copy, force=True)
     assert contents(labeller_copy) == before
 

@@ -104,7 +104,10 @@ def test_checkpoint_that_can_not_be_built(
     [
         ("config.json", "has no config.json: it is not a checkpoint folder"),
         ("tokenizer.json", "has no tokenizer: it needs tokenizer.json, or vocab.json and merges"),
-        ("model.safetensors", "has no model.safetensors (none): load it where you trust it"),
+        (
+            "model.safetensors",
+            "has no model.safetensors (no weights in safetensors were found there): load it where you trust it",
+        ),
     ],
 )
 def test_missing_file(
