@@ -106,7 +106,7 @@ def test_checkpoint_that_can_not_be_built(
         ("tokenizer.json", "has no tokenizer: it needs tokenizer.json, or vocab.json and merges"),
         (
             "model.safetensors",
-            "has no model.safetensors (no weights in safetensors were found there): load it where you trust it",
+            "has no model.safetensors (no weights in safetensors were found there): load it",
         ),
     ],
 )
