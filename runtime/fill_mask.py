@@ -38,7 +38,7 @@ class FillMaskPipeline(Pipeline):
         self._check_classes("vocab_size", self.config.vocab_size)
         if self.tokenizer.mask_token_id is None:
             raise ArtifactError(
-                f"{artifact.path}: the tokenizer has no {self.tokenizer.mask_token}"
+                f"{artifact.path}: the tokenizer has no {self.tokenizer.mask_token}; build it again"
             )
         self._check_top_k(top_k)
         self._target_ids(targets)
