@@ -9,7 +9,7 @@ from collections.abc import Callable
 import typer
 from rich.console import Console
 
-from distilroberta.runtime.command_line import messages
+from distilroberta.runtime.command_line import messages, one_line
 from distilroberta.runtime.errors import DistilRobertaError, InputError
 
 _WIDTH = 150
@@ -22,7 +22,7 @@ def run(command: Callable[..., None]) -> None:
     try:
         app()
     except DistilRobertaError as error:
-        messages.print(" ".join(str(error).split()), markup=False)
+        messages.print(one_line(error), markup=False)
         raise SystemExit(error.exit_code) from None
 
 

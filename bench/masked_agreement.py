@@ -157,10 +157,8 @@ def agreement(
 
 def _ids(loaded: Loaded, sentence: MaskedSentence, number: int) -> NDArray[np.int64]:
     # -> (1, length)
-    tokenizer, config = loaded.tokenizer, loaded.model.config
-    # RoBERTa's positions begin at pad_token_id + 1.
-    longest = config.max_position_embeddings - config.pad_token_id - 1
-    encoded = tokenizer(sentence.text, truncation=True, max_length=longest)
+    tokenizer = loaded.tokenizer
+    encoded = tokenizer(sentence.text, truncation=True, max_length=loaded.max_length)
     ids = np.array([encoded["input_ids"]], dtype=np.int64)
     if int((ids == tokenizer.mask_token_id).sum()) != 1:
         raise InputError(

@@ -21,11 +21,14 @@ def original_card(checkpoint: Checkpoint) -> ModelCard | None:
     if not path.is_file():
         return None
     content = path.read_text("utf-8", errors="replace")
+    level = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # a card without a header is nothing to warn of
     try:
         return ModelCard(content, ignore_metadata_errors=True)
     except Exception:  # broken YAML of any kind: the text is still worth carrying over
         return ModelCard(content.replace("---", "", 1), ignore_metadata_errors=True)
+    finally:
+        hub_logging.set_verbosity(level)
 
 
 def licence_of(card: ModelCard | None) -> str | None:

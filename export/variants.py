@@ -94,12 +94,13 @@ def make(name: str, graphs: Fp32Graphs, loaded: Loaded, probes: Probes, folder: 
         )
 
     inputs, outputs = (tuple(TensorSpec(**s) for s in specs) for specs in tensor_specs(model))
+    if graphs.served is not None:
+        _check_locations(model, PurePosixPath(standard).name)
     if name == "fp32":
         _check(folder, standard, graphs.standard, loaded, is_served=False)
         if graphs.served is not None:
             _check(folder, served, graphs.served, loaded, is_served=True)
-    if served != standard:
-        _check_locations(model, PurePosixPath(standard).name)
+    elif graphs.served is not None:  # in FP32 the standard graph was compared just above
         probes.check_standard(folder / standard, name)
     unmeasured = Agreement(rows=0, largest_difference=0, cosine=0, same_top=0, kl=0)
     session = Session(name, folder / served, entry(unmeasured), "cpu", None)

@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         make_app()(list(arguments))
     except DistilRobertaError as error:
-        messages.print(f"distilroberta: {_one_line(error)}", markup=False)
+        messages.print(f"distilroberta: {one_line(error)}", markup=False)
         return error.exit_code
     except KeyboardInterrupt:
         messages.print("distilroberta: interrupted")
@@ -77,8 +77,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     # Python would show the source line that warned.
-    messages.print(f"distilroberta: {' '.join(str(message).split())}", markup=False)
+    messages.print(f"distilroberta: {one_line(message)}", markup=False)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def one_line(message: Exception | str) -> str:
+    """Return a message without its line breaks."""
+    return " ".join(str(message).split())
