@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+PEERS ?= .venv-peers
 CHECKPOINT ?= examples/mini
 
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ PARTS := bench export quantize runtime
 PACKAGES := $(addprefix -p distilroberta.,$(PARTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench bench-peers bench-quantized clean
 
 help:
 	@echo "make demo    build the bundled checkpoint and fill masks with every variant"
@@ -18,6 +19,8 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    check style, format and types"
 	@echo "make bench   measure: INT8 fill-mask against optimum, the import, latency by variant"
+	@echo "make bench-peers      make the environment of OpenVINO and CTranslate2, $(PEERS)"
+	@echo "make bench-quantized  measure: every variant against them, optimum and the machine's limit"
 	@echo "make clean   remove what the others made, the environment included"
 
 demo: $(VENV)/.demo
@@ -40,8 +43,13 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m distilroberta.bench.import_cost
 	$(BIN)/python -m pytest bench --benchmark-only
 
+bench-peers: $(PEERS)/.made
+
+bench-quantized: $(VENV)/.dev $(PEERS)/.made
+	$(BIN)/python -m distilroberta.bench.quantized --peers $(PEERS)
+
 clean:
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf build dist $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	rm -rf *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -58,6 +66,10 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(PEERS)/.made: $(VENV)/.dev requirements-peers.txt
+	$(BIN)/python -m distilroberta.bench.peer_environment $(PEERS)
+	@touch $@
 
 # The folders under the names they are imported by, which is how a type checker has to see them.
 build/types:

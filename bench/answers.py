@@ -1,8 +1,9 @@
 """Do engines compute the same? Asked before any is timed: a wrong answer can be had fast.
 
 Engines that quantize in different ways give different logits, so these are compared by the cosine
-of the angle between them, each less its own mean: adding a constant to all logits changes no
-answer, and a whole pipeline shows only scores, which are logits up to such a constant.
+of the angle between them, each row less its own mean: adding a constant to all logits changes no
+answer, and a whole pipeline shows only scores, which are logits up to such a constant. With two
+classes and one text little is left of it: the cosine is 1 or -1, as the better label is.
 """
 
 from __future__ import annotations
@@ -24,21 +25,26 @@ class Answering(Protocol):
         """What tables and errors call it."""
 
     def answer(self, workload: Workload) -> NDArray[np.float32]:
-        """Return the logits of the mask, float32 (vocabulary,)."""
+        """Return the logits of each text: float32 (rows, vocabulary) or (rows, labels)."""
 
 
 AnyEngine = TypeVar("AnyEngine", bound=Answering)
 
 
 def cosine(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Return the cosine of two logit vectors of one length, each less its mean.
+    """Return the cosine of two sets of logits, (rows, classes), all rows taken as one vector.
 
-    It is 0 where one of them is constant, and not a number where a logit is not.
+    Each row is taken less its mean. The cosine is 0 where one set is constant in every row, and
+    not a number where a logit is not.
     """
-    one = found.astype(np.float64) - found.mean(dtype=np.float64)
-    other = expected.astype(np.float64) - expected.mean(dtype=np.float64)
+    one, other = _centred(found), _centred(expected)
     length = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / length if length else 0.0
+    return float((one * other).sum()) / length if length else 0.0
+
+
+def _centred(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    wide = logits.astype(np.float64)
+    return wide - wide.mean(axis=-1, keepdims=True)
 
 
 def check(

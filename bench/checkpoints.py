@@ -30,19 +30,24 @@ DISTILROBERTA: dict[str, Any] = {
     "type_vocab_size": 1,
     "layer_norm_eps": 1e-5,
 }
+# Of a classifier, as many as https://huggingface.co/SamLowe/roberta-base-go_emotions has. With two,
+# the cosine of random logits would say little of whether two engines answer alike.
+LABELS = 28
 
 
 def random_checkpoint(
     folder: str | os.PathLike[str],
     *,
+    task: str = "fill-mask",
     tokenizer: str | os.PathLike[str] | None = None,
     seed: int = 0,
     **config: Any,
 ) -> Path:
-    """Write a fill-mask checkpoint of DistilRoBERTa's shape with random weights.
+    """Write a checkpoint of DistilRoBERTa's shape with random weights.
 
     Args:
         folder: where the checkpoint goes; made if it is not there.
+        task: `fill-mask`, or `text-classification` with 28 labels.
         tokenizer: a folder with a byte-level BPE `tokenizer.json` that has `<mask>`; by default
             the one of `examples/mini` in a clone. Filled up with tokens that no text gives until
             it has as many as the model.
@@ -56,15 +61,20 @@ def random_checkpoint(
         CheckpointError: there is no usable tokenizer, or it is larger than the model's vocabulary.
     """
     import torch
-    from transformers import RobertaConfig, RobertaForMaskedLM
+    from transformers import RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification
 
-    shape = {**DISTILROBERTA, **config}
+    classes = {
+        "fill-mask": RobertaForMaskedLM,
+        "text-classification": RobertaForSequenceClassification,
+    }
+    labels = {"num_labels": LABELS} if task == "text-classification" else {}
+    shape = {**DISTILROBERTA, **labels, **config}
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     _write_tokenizer(Path(MINI if tokenizer is None else tokenizer), target, shape["vocab_size"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = RobertaForMaskedLM(RobertaConfig(**shape))
+        model = classes[task](RobertaConfig(**shape))
     model.save_pretrained(target, safe_serialization=True)
     return target
 

@@ -24,7 +24,10 @@ class Engine(Protocol):
         """Return what is timed; all that can be made ready before is ready."""
 
     def answer(self, workload: Workload) -> NDArray[np.float32]:
-        """Return the logits of the mask, or logits less a constant, float32 (vocabulary,)."""
+        """Return the logits of each text, or logits less a constant, float32 (rows, classes).
+
+        For fill-mask these are the logits of the mask, and the vocabulary is the classes.
+        """
 
 
 class ArtifactSession:
@@ -38,16 +41,16 @@ class ArtifactSession:
 
     def call(self, workload: Workload) -> Callable[[], Any]:
         """Run the graph on ready arrays."""
-        ids, mask = _arrays(workload)
+        ids, mask = arrays(workload)
         return lambda: self._session.run(ids, mask)
 
     def answer(self, workload: Workload) -> NDArray[np.float32]:
-        """Return the one row of (masks, vocabulary)."""
-        return np.asarray(self.call(workload)()[0])
+        """Return what the graph gives: a row for each mask, or for each text."""
+        return np.asarray(self.call(workload)())
 
 
 class ArtifactPipeline:
-    """Our `pipeline()`: text to the five best words."""
+    """Our `pipeline()`: one text to the five best words."""
 
     def __init__(self, artifact: str, variant: str, threads: int) -> None:
         """Load a variant of the artifact in a folder."""
@@ -59,16 +62,18 @@ class ArtifactPipeline:
 
     def call(self, workload: Workload) -> Callable[[], Any]:
         """Fill the mask of the text."""
-        return lambda: self._fill(workload.text)
+        (text,) = workload.texts
+        return lambda: self._fill(text)
 
     def answer(self, workload: Workload) -> NDArray[np.float32]:
         """Score the whole vocabulary."""
+        (text,) = workload.texts
         size = self._fill.config.vocab_size
-        return _logits(self._fill(workload.text, top_k=size), size)
+        return _logits(self._fill(text, top_k=size), size)
 
 
 class OnnxSession:
-    """A standard fill-mask graph in a bare onnxruntime session: token ids to logits.
+    """A standard graph in a bare onnxruntime session: token ids to logits.
 
     Nothing of optimum or transformers is loaded, which flatters their files: nobody runs them so
     who uses these libraries.
@@ -87,17 +92,20 @@ class OnnxSession:
 
     def call(self, workload: Workload) -> Callable[[], Any]:
         """Run the graph on ready arrays."""
-        ids, mask = _arrays(workload)
+        ids, mask = arrays(workload)
         feeds = {"input_ids": ids, "attention_mask": mask}
         return lambda: self._session.run(None, feeds)
 
     def answer(self, workload: Workload) -> NDArray[np.float32]:
-        """Return the mask's row of (batch, length, vocabulary)."""
-        return np.asarray(self.call(workload)()[0][0, workload.mask])
+        """Return the masks' rows of (batch, length, vocabulary), or all of (batch, labels)."""
+        return read(self.call(workload)()[0], workload)
 
 
 class OptimumPipeline:
-    """An optimum export as its users run it: `ORTModelForMaskedLM` in a transformers pipeline."""
+    """An optimum export as its users run it: `ORTModelForMaskedLM` in a transformers pipeline.
+
+    It takes one text.
+    """
 
     def __init__(self, folder: str, file: str, threads: int) -> None:
         """Load a graph of an exported folder, and its tokenizer."""
@@ -123,20 +131,34 @@ class OptimumPipeline:
 
     def call(self, workload: Workload) -> Callable[[], Any]:
         """Fill the mask of the text."""
-        return lambda: self._fill(workload.text)
+        (text,) = workload.texts
+        return lambda: self._fill(text)
 
     def answer(self, workload: Workload) -> NDArray[np.float32]:
         """Score the whole vocabulary."""
-        return _logits(self._fill(workload.text, top_k=self._size), self._size)
+        (text,) = workload.texts
+        return _logits(self._fill(text, top_k=self._size), self._size)
 
 
-def _arrays(workload: Workload) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    ids = np.array([workload.ids], dtype=np.int64)  # (1, length)
+def arrays(workload: Workload) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the token ids and the mask of real tokens, both int64 (batch, length)."""
+    ids = np.array(workload.ids, dtype=np.int64)
     return ids, np.ones_like(ids)
 
 
+def read(logits: NDArray[np.float32], workload: Workload) -> NDArray[np.float32]:
+    """Return what is read of a standard graph's logits.
+
+    Args:
+        logits: (batch, length, vocabulary), of which the masks are read, or (batch, labels).
+        workload: what they are the answer to.
+    """
+    whole = np.asarray(logits)
+    return whole[np.arange(len(whole)), list(workload.masks)] if whole.ndim == 3 else whole
+
+
 def _logits(candidates: list[dict[str, Any]], size: int) -> NDArray[np.float32]:
-    scores = np.zeros(size)
+    scores = np.zeros((1, size))
     for candidate in candidates:
-        scores[candidate["token"]] = candidate["score"]
+        scores[0, candidate["token"]] = candidate["score"]
     return np.log(np.maximum(scores, _SMALLEST_SCORE)).astype(np.float32)

@@ -44,21 +44,17 @@ import typer
 from distilroberta.bench import command_line, machine, optimum_export, report, texts
 from distilroberta.bench.checkpoints import random_checkpoint
 from distilroberta.bench.interleave import Plan
+from distilroberta.bench.specs import artifact_engine, onnx_session, optimum_pipeline
 from distilroberta.bench.suite import Comparison, EngineSpec, compare
-from distilroberta.bench.workload import Workload
+from distilroberta.bench.workload import Shape
 from distilroberta.export import build
-from distilroberta.runtime import Artifact, layout
+from distilroberta.runtime import Artifact
 from distilroberta.runtime.command_line import messages
-from distilroberta.runtime.errors import InputError
-from distilroberta.runtime.model_config import ModelConfig
-from distilroberta.runtime.session import usable_cpus
 
 MODULE = "distilroberta.bench.fill_mask_int8"
 LEAST_COSINE = 0.99
-_ENGINES = "distilroberta.bench.engines"
 _REFERENCE = "optimum FP32, session"
 _PLAIN = "quantize_dynamic tied, session"
-_KINDS = ("tied", "untied")
 _VARIANT = "int8"
 _PACKAGES = ("optimum", "optimum-onnx", "transformers", "torch", "onnx")
 
@@ -88,25 +84,28 @@ def make(checkpoint: Path | None, folder: Path) -> Models:
 
 def engines(models: Models, threads: int) -> list[EngineSpec]:
     """List the engines to compare, each with the same number of threads."""
+    files = {kind: folder / optimum_export.INT8 for kind, folder in models.optimum.folders.items()}
     return [
-        *_ours(models.artifact, threads),
-        _bare(_REFERENCE, models.optimum.untied / optimum_export.FP32, threads),
-        *_theirs("tied", models.optimum.tied, threads),
-        *_theirs("untied", models.optimum.untied, threads),
-        _bare(_PLAIN, models.optimum.tied / optimum_export.PLAIN_INT8, threads),
+        *_ours(models.artifact, list(files), threads),
+        onnx_session(_REFERENCE, models.optimum.fp32, threads),
+        *(
+            describe(f"optimum INT8 {kind}, {how}", file, threads)
+            for kind, file in files.items()
+            for how, describe in (("session", onnx_session), ("pipeline", optimum_pipeline))
+        ),
+        onnx_session(_PLAIN, models.optimum.plain_int8, threads),
     ]
 
 
-def _ours(artifact: Artifact, threads: int) -> list[EngineSpec]:
-    size = artifact.bytes_of(_VARIANT)
-    arguments = {"artifact": str(artifact.path), "variant": _VARIANT, "threads": threads}
+def _ours(artifact: Artifact, kinds: list[str], threads: int) -> list[EngineSpec]:
     return [
-        EngineSpec(
+        artifact_engine(
             f"ours INT8, {how}",
-            f"{_ENGINES}:{engine}",
-            arguments,
-            size,
-            (*(f"optimum INT8 {kind}, {how}" for kind in _KINDS), *plain),
+            engine,
+            artifact,
+            _VARIANT,
+            threads,
+            (*(f"optimum INT8 {kind}, {how}" for kind in kinds), *plain),
         )
         for how, engine, plain in (
             ("session", "ArtifactSession", (_PLAIN,)),
@@ -115,41 +114,12 @@ def _ours(artifact: Artifact, threads: int) -> list[EngineSpec]:
     ]
 
 
-def _theirs(kind: str, folder: Path, threads: int) -> list[EngineSpec]:
-    graph = folder / optimum_export.INT8
-    arguments = {"folder": str(folder), "file": graph.name, "threads": threads}
-    return [
-        _bare(f"optimum INT8 {kind}, session", graph, threads),
-        EngineSpec(
-            f"optimum INT8 {kind}, pipeline",
-            f"{_ENGINES}:OptimumPipeline",
-            arguments,
-            graph.stat().st_size,
-        ),
-    ]
-
-
-def _bare(name: str, graph: Path, threads: int) -> EngineSpec:
-    arguments = {"graph": str(graph), "threads": threads}
-    return EngineSpec(name, f"{_ENGINES}:OnnxSession", arguments, graph.stat().st_size)
-
-
-def workloads(artifact: Artifact, lengths: list[int]) -> list[Workload]:
-    """Make a text of each length for an artifact's tokenizer.
-
-    Raises:
-        InputError: a length can't be had, or is more than the model takes.
-    """
-    longest = ModelConfig.read(artifact.file(layout.CONFIG)).max_length
-    return texts.workloads(artifact.file(layout.TOKENIZER), lengths, longest)
-
-
 def measure(models: Models, lengths: list[int], plan: Plan, threads: int) -> Comparison:
     """Compare the engines on texts of these lengths."""
     with messages.status("starting") as status:
         return compare(
             engines(models, threads),
-            workloads(models.artifact, lengths),
+            texts.of_artifact(models.artifact, [Shape(1, length) for length in lengths]),
             plan,
             reference=_REFERENCE,
             least_cosine=LEAST_COSINE,
@@ -174,9 +144,7 @@ def main(
     """Compare fill-mask in INT8 with optimum's, side by side."""
     plan = Plan(rounds=rounds, warmup=warmup, calls=calls, seed=seed)
     tokens = command_line.numbers(lengths, "--lengths")
-    count = usable_cpus() if threads is None else threads
-    if count < 1:
-        raise InputError(f"--threads must be 1 or more, found {count}")
+    count = command_line.threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         models = make(checkpoint, Path(folder))
         here = machine.describe(_PACKAGES)

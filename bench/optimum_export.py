@@ -2,17 +2,19 @@
 
 The same as these two commands of optimum-onnx:
 
-    optimum-cli export onnx --task fill-mask --model CHECKPOINT FOLDER
+    optimum-cli export onnx --task TASK --model CHECKPOINT FOLDER
     optimum-cli onnxruntime quantize --avx512_vnni --per_channel --onnx_model FOLDER -o FOLDER
 
-The first one gives two different files. Where accelerate is installed, it stores the embedding
-that the vocabulary projection is tied to once; without it, it only warns, and stores both. Both
-are in use, so both are made here, installed accelerate or not.
+For fill-mask, the first one gives two different files. Where accelerate is installed, it stores
+the embedding that the vocabulary projection is tied to once; without it, it only warns, and stores
+both. Both are in use, so both are made here, installed accelerate or not. A text classifier ties
+nothing, and there is one file.
 
 The second one is not the only way either. `onnxruntime.quantization.quantize_dynamic`, with its
 own defaults (`MatMulConstBOnly`), finds no constant in a tied projection: the embedding becomes
 8 bits in the file, and every call rebuilds it in FP32, 154 MB for 50,265 tokens, to multiply by it.
-optimum's settings make that an 8-bit product. So there are three INT8 files to compare with.
+optimum's settings make that an 8-bit product. So there are three INT8 files to compare with for
+fill-mask, and two for text-classification.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from distilroberta.bench.errors import BenchError
 
 FP32 = "model.onnx"
 INT8 = "model_quantized.onnx"
-# What `quantize_dynamic` alone makes; in the tied folder.
+# What `quantize_dynamic` alone makes; in the tied folder, where there is one.
 PLAIN_INT8 = "model_quantize_dynamic.onnx"
 # How INT8 is made, for reports.
 INT8_SCHEME = (
@@ -46,30 +48,61 @@ _IR_VERSION = 8
 
 @dataclass(frozen=True)
 class Exported:
-    """Two folders with `FP32`, `INT8`, the config and the tokenizer; `tied` has `PLAIN_INT8`."""
+    """Folders with `FP32`, `INT8`, the config and the tokenizer, by how they store the embedding.
 
-    tied: Path
+    `tied` is None for a task that ties nothing.
+    """
+
     untied: Path
+    tied: Path | None
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """All folders by a word for a table: `tied` and `untied`, or an empty one."""
+        if self.tied is None:
+            return {"": self.untied}
+        return {"tied": self.tied, "untied": self.untied}
+
+    @property
+    def fp32(self) -> Path:
+        """The FP32 graph as it was exported."""
+        return self.untied / FP32
+
+    @property
+    def plain_int8(self) -> Path:
+        """What `quantize_dynamic` makes of the smaller FP32 graph."""
+        return (self.tied or self.untied) / PLAIN_INT8
 
 
-def export(checkpoint: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Exported:
-    """Export a fill-mask checkpoint with optimum into a folder, in FP32 and in INT8.
+def export(
+    checkpoint: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    task: str = "fill-mask",
+) -> Exported:
+    """Export a checkpoint with optimum into a folder, in FP32 and in INT8.
+
+    Args:
+        checkpoint: the checkpoint's folder.
+        folder: where folders of exported files are made.
+        task: `fill-mask` or `text-classification`.
 
     Raises:
         BenchError: optimum could not do it.
     """
-    made = Exported(Path(folder) / "tied", Path(folder) / "untied")
+    tied = Path(folder) / "tied" if task == "fill-mask" else None
+    made = Exported(Path(folder) / "untied", tied)
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about tracing, which is how it exports
-            _export_fp32(checkpoint, made.untied)
-            shutil.copytree(made.untied, made.tied)
-            _tie(checkpoint, made.tied / FP32)
-            for one in (made.tied, made.untied):
+            _export_fp32(checkpoint, made.untied, task)
+            if tied is not None:
+                shutil.copytree(made.untied, tied)
+                _tie(checkpoint, tied / FP32)
+            for one in made.folders.values():
                 _quantize(one)
-            _quantize_plainly(made.tied)
+            _quantize_plainly(made.plain_int8)
     except Exception as error:  # optimum, onnx and torch raise many kinds
         raise BenchError(f"optimum could not export {checkpoint}: {error}") from error
     finally:
@@ -77,13 +110,11 @@ def export(checkpoint: str | os.PathLike[str], folder: str | os.PathLike[str]) -
     return made
 
 
-def _export_fp32(checkpoint: str | os.PathLike[str], folder: Path) -> None:
+def _export_fp32(checkpoint: str | os.PathLike[str], folder: Path, task: str) -> None:
     from optimum.exporters.onnx import main_export
 
     # Tying is all that its post-processing does to an encoder.
-    main_export(
-        str(checkpoint), folder, task="fill-mask", no_post_process=True, local_files_only=True
-    )
+    main_export(str(checkpoint), folder, task=task, no_post_process=True, local_files_only=True)
     _lower_ir_version(folder / FP32)
 
 
@@ -116,13 +147,11 @@ def _quantize(folder: Path) -> None:
     _lower_ir_version(folder / INT8)
 
 
-def _quantize_plainly(folder: Path) -> None:
+def _quantize_plainly(path: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(
-        folder / FP32, folder / PLAIN_INT8, per_channel=True, weight_type=QuantType.QInt8
-    )
-    _lower_ir_version(folder / PLAIN_INT8)
+    quantize_dynamic(path.with_name(FP32), path, per_channel=True, weight_type=QuantType.QInt8)
+    _lower_ir_version(path)
 
 
 def _lower_ir_version(path: Path) -> None:

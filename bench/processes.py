@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any, cast
 
 from distilroberta.bench import framing
@@ -34,7 +35,13 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, engine: str, arguments: Mapping[str, Any], *, patience: float = 600.0
+        self,
+        name: str,
+        engine: str,
+        arguments: Mapping[str, Any],
+        *,
+        interpreter: Path | None = None,
+        patience: float = 600.0,
     ) -> None:
         """Start a process and load an engine in it.
 
@@ -42,6 +49,8 @@ class Worker:
             name: how errors and tables call it.
             engine: `module:class`; the class has the methods of `engines.Engine`.
             arguments: the class's keyword arguments; they and all answers must pickle.
+            interpreter: a Python whose environment holds the engine and `distilroberta.bench`;
+                by default the one that runs this.
             patience: the seconds a request may take; then the process is killed.
 
         Raises:
@@ -51,7 +60,7 @@ class Worker:
         self._patience = patience
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - `close` does
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START],
+            [interpreter or sys.executable, "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -68,7 +77,7 @@ class Worker:
         return self._process.pid
 
     def answer(self, workload: Workload) -> Any:
-        """Return the engine's logits for the mask, float32 (vocabulary,).
+        """Return the engine's logits: float32 (rows, vocabulary) or (rows, labels).
 
         Raises:
             WorkerError: the engine raised, died or took too long.

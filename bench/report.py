@@ -77,13 +77,20 @@ def to_json(comparison: Comparison, machine: Machine, command: str, **more: Any)
 
     Times are milliseconds, sizes bytes; `more` are further fields on how it was made.
     """
+    return {"command": command, "machine": asdict(machine), **more, **measured(comparison)}
+
+
+def measured(comparison: Comparison) -> dict[str, Any]:
+    """Return the plan, the workloads and the engines, as what `json.dumps` takes."""
     return {
-        "command": command,
-        "machine": asdict(machine),
-        **more,
         "plan": asdict(comparison.plan),
         "workloads": [
-            {"name": workload.name, "tokens": len(workload.ids), "text": workload.text}
+            {
+                "name": workload.name,
+                "rows": len(workload.ids),
+                "tokens": len(workload.ids[0]),
+                "texts": list(workload.texts),
+            }
             for workload in comparison.workloads
         ],
         "engines": [_engine(comparison, engine) for engine in comparison.engines],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from distilroberta.bench import answers, interleave
-from distilroberta.bench.interleave import Plan, Spread
+from distilroberta.bench.interleave import Plan, Samples, Spread
 from distilroberta.bench.processes import Worker
 from distilroberta.bench.worker import Loaded
 from distilroberta.bench.workload import Workload
@@ -20,7 +21,8 @@ class EngineSpec:
 
     `engine` is `module:class`, `file_bytes` the sum of the model files it reads. `baselines` name
     the engines its speed is told in multiples of; only like is compared with like (bare sessions
-    among themselves, whole pipelines among themselves).
+    among themselves, whole pipelines among themselves). `interpreter` is the Python of another
+    environment, where the engine is not in this one.
     """
 
     name: str
@@ -28,6 +30,7 @@ class EngineSpec:
     arguments: Mapping[str, Any]
     file_bytes: int
     baselines: tuple[str, ...] = ()
+    interpreter: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,16 @@ class EngineResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All engines of one run, in the order they were given."""
+    """All engines of one run, in the order they were given.
+
+    `limits` are the milliseconds of the engines that only show what the machine can do, in the
+    same rounds, by engine and workload name.
+    """
 
     workloads: tuple[Workload, ...]
     plan: Plan
     engines: tuple[EngineResult, ...]
+    limits: Samples = field(default_factory=dict)
 
     def speed(self, engine: str, baseline: str, workload: str) -> Spread | None:
         """Return how many times as fast one engine is as another, over paired rounds.
@@ -72,27 +80,26 @@ def compare(
     *,
     reference: str,
     least_cosine: float,
+    limits: Sequence[EngineSpec] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
     """Compare engines on the same workloads.
 
     They are loaded one after the other and stay loaded. The one named `reference` says what is
-    right; an engine whose logits have a lower cosine to its than `least_cosine` is not timed.
+    right; an engine whose logits have a lower cosine to its than `least_cosine` is not timed. The
+    engines in `limits` answer nothing; they are timed among the others.
 
     Raises:
         WorkerError: an engine could not be loaded, raised, died or took too long.
     """
     with ExitStack() as stack:
-        workers = []
-        for spec in specs:
-            progress(f"loading {spec.name}")
-            workers.append(stack.enter_context(Worker(spec.name, spec.engine, spec.arguments)))
+        workers, probes = (_start(stack, some, progress) for some in (specs, limits))
         progress("comparing the answers")
         cosines, refused = answers.check(
             workers, workloads, reference=reference, least=least_cosine
         )
         timed = [worker for worker in workers if worker.name in cosines]
-        samples = interleave.measure(timed, workloads, plan, progress)
+        samples = interleave.measure([*timed, *probes], workloads, plan, progress)
         results = [
             EngineResult(
                 spec=spec,
@@ -108,4 +115,17 @@ def compare(
             )
             for spec, worker in zip(specs, workers, strict=True)
         ]
-    return Comparison(tuple(workloads), plan, tuple(results))
+    names = {spec.name for spec in limits}
+    of_limits = {key: rounds for key, rounds in samples.items() if key[0] in names}
+    return Comparison(tuple(workloads), plan, tuple(results), of_limits)
+
+
+def _start(
+    stack: ExitStack, specs: Sequence[EngineSpec], progress: Callable[[str], None]
+) -> list[Worker]:
+    workers = []
+    for spec in specs:
+        progress(f"loading {spec.name}")
+        worker = Worker(spec.name, spec.engine, spec.arguments, interpreter=spec.interpreter)
+        workers.append(stack.enter_context(worker))
+    return workers

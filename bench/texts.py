@@ -7,8 +7,10 @@ from pathlib import Path
 
 import tokenizers
 
-from distilroberta.bench.workload import Workload
+from distilroberta.bench.workload import Shape, Workload
+from distilroberta.runtime import Artifact, layout
 from distilroberta.runtime.errors import InputError
+from distilroberta.runtime.model_config import ModelConfig
 
 _MASK = "<mask>"
 _START = f"The {_MASK}"
@@ -19,34 +21,41 @@ _WORDS = [
 ]
 
 
-def workloads(tokenizer: Path, lengths: Iterable[int], longest: int) -> list[Workload]:
-    """Make a workload of each length, in tokens, `<s>` and `</s>` included.
+def of_artifact(artifact: Artifact, shapes: Iterable[Shape]) -> list[Workload]:
+    """Make workloads for an artifact's tokenizer and model; see `workloads`."""
+    longest = ModelConfig.read(artifact.file(layout.CONFIG)).max_length
+    return workloads(artifact.file(layout.TOKENIZER), shapes, longest)
+
+
+def workloads(tokenizer: Path, shapes: Iterable[Shape], longest: int) -> list[Workload]:
+    """Make a workload of each shape, its tokens counted with `<s>` and `</s>`.
 
     Args:
         tokenizer: a `tokenizer.json` with `<mask>`.
-        lengths: the numbers of tokens.
+        shapes: the numbers of texts and of tokens. The texts of one workload differ.
         longest: the most tokens the model takes.
 
     Raises:
-        InputError: a length is more than that, or too short for a text with a mask.
+        InputError: a text is to have more tokens than that, or too few for one with a mask.
     """
     loaded = tokenizers.Tokenizer.from_file(str(tokenizer))
     loaded.no_truncation()
     loaded.no_padding()
-    return [_workload(loaded, length, longest) for length in lengths]
+    return [_workload(loaded, shape, longest) for shape in shapes]
 
 
-def _workload(tokenizer: tokenizers.Tokenizer, length: int, longest: int) -> Workload:
-    if length > longest:
-        raise InputError(f"a text of {length} tokens is asked for, the model takes {longest}")
-    text = _text(tokenizer, length)
-    ids = tuple(tokenizer.encode(text).ids)
-    return Workload(f"{length} tokens", text, ids, ids.index(tokenizer.token_to_id(_MASK)))
+def _workload(tokenizer: tokenizers.Tokenizer, shape: Shape, longest: int) -> Workload:
+    if shape.tokens > longest:
+        raise InputError(f"a text of {shape.tokens} tokens is asked for, the model takes {longest}")
+    texts = tuple(_text(tokenizer, shape.tokens, row) for row in range(shape.rows))
+    ids = tuple(tuple(tokenizer.encode(text).ids) for text in texts)
+    mask = tokenizer.token_to_id(_MASK)
+    return Workload(str(shape), texts, ids, tuple(row.index(mask) for row in ids))
 
 
-def _text(tokenizer: tokenizers.Tokenizer, length: int) -> str:
+def _text(tokenizer: tokenizers.Tokenizer, length: int, first: int) -> str:
     text, count = _START, len(tokenizer.encode(_START).ids)
-    place = refused = 0
+    place, refused = first, 0
     while count < length and refused < len(_WORDS):
         longer = f"{text} {_WORDS[place % len(_WORDS)]}"
         tokens = len(tokenizer.encode(longer).ids)

@@ -2,7 +2,8 @@
 
 It reads requests from standard input and writes replies to what was standard output when it
 started. Whatever a library prints goes to standard error, so that it can't get among the replies.
-Only the standard library is imported here: an engine's load time and memory are its own.
+Only the standard library is imported here: an engine's load time and memory are its own, and its
+environment need have nothing but what it runs on.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Server:
         return Loaded(time.perf_counter() - start, self.resident_bytes())
 
     def answer(self, workload: Workload) -> Any:
-        """Return the engine's logits for the mask, float32 (vocabulary,)."""
+        """Return the engine's logits: float32 (rows, vocabulary) or (rows, labels)."""
         return self._engine.answer(workload)
 
     def time(self, workload: Workload, warmup: int, calls: int) -> list[int]:

@@ -9,16 +9,26 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from distilroberta.export import model_card, onnx_export, staging
+from distilroberta.export import model_card, onnx_export, parity, quality
 from distilroberta.export.checkpoint import Loaded, load, task_of
-from distilroberta.export.probes import Probes
+from distilroberta.export.onnx_export import ExportedGraph
+from distilroberta.export.reference import Reference
 from distilroberta.export.source import Checkpoint, resolve
-from distilroberta.export.variants import Fp32Graphs, make
+from distilroberta.quantize import options as option_rules
+from distilroberta.quantize import staging
+from distilroberta.quantize.calibration_text import Texts
+from distilroberta.quantize.feeds import Feeds
+from distilroberta.quantize.options import Options
+from distilroberta.quantize.probes import Probes
+from distilroberta.quantize.quality import gate
+from distilroberta.quantize.variants import Graphs, make, prepare
 from distilroberta.runtime import layout
 from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.digest import sha256_of
 from distilroberta.runtime.errors import InputError
-from distilroberta.runtime.manifest import FileEntry, Manifest, Source
+from distilroberta.runtime.manifest import FileEntry, Manifest, Source, Variant
+from distilroberta.runtime.model_config import ModelConfig
+from distilroberta.runtime.tokenizer import Tokenizer
 
 _TOOLS = ("distilroberta-onnx", "onnx", "onnxruntime", "tokenizers", "torch", "transformers")
 
@@ -34,7 +44,11 @@ def build(
     output: str | os.PathLike[str],
     *,
     task: str | None = None,
-    variants: Sequence[str] = layout.VARIANTS,
+    variants: Sequence[str] = layout.DEFAULT_VARIANTS,
+    options: Options | None = None,
+    calibration: Path | None = None,
+    data: Path | None = None,
+    max_drop: float | None = None,
     force: bool = False,
     progress: Callable[[str], None] = _silent,
 ) -> Artifact:
@@ -43,8 +57,14 @@ def build(
     Args:
         source: a checkpoint folder, or a hub id with an optional `@revision`.
         output: the artifact's folder. It appears when all is done, and not at all on an error.
-        task: `fill-mask` or `text-classification`; by default what the checkpoint's config says.
-        variants: any of `fp32`, `fp16`, `int8`.
+        task: one of `layout.TASKS`; by default what the checkpoint's config says.
+        variants: any of `layout.VARIANTS`.
+        options: what is chosen about them.
+        calibration: texts that the variants are made by, see `quantize.calibration_text`; by
+            default those of the package.
+        data: labelled data to score every variant on, see `quantize.quality.readers`; what they
+            score goes into the manifest and the model card.
+        max_drop: with `data`, how many points of the task's main metric a variant may lose.
         force: replace the artifact that stands in `output`; a folder of anything else stays.
         progress: called with a line on what is done next.
 
@@ -52,14 +72,19 @@ def build(
         The artifact, opened.
 
     Raises:
-        InputError: a variant or the task is unknown, or `output` exists or can't be made.
-        ExportError: the disk is full, or fails in another way.
+        InputError: a variant or the task is unknown, the options do not go together, or `output`
+            exists or can't be made.
+        StagingError: the disk is full, or fails in another way.
         CheckpointError: the checkpoint is missing, unsafe, incomplete or not a RoBERTa.
         HubError: the hub does not have it or can't be reached.
-        ParityError: a graph does not answer as PyTorch does.
-        QuantizationError: the model can't be made smaller in the way asked for.
+        ParityError: an FP32 graph does not answer as PyTorch does.
+        QuantizationError: the model can't be made smaller in the way asked for, or answers too
+            differently then.
+        QualityError: a variant loses more than `max_drop`.
     """
-    names = _check_variants(variants)
+    options = options or Options()
+    names = option_rules.check(variants, options)
+    _check_quality(data, max_drop)
     expanded = os.path.expanduser(output)
     if os.fspath(expanded).startswith("~"):
         raise InputError(f"{output}: there is no such user; for a folder of that name write ./~...")
@@ -71,45 +96,83 @@ def build(
     progress(f"loading {checkpoint.name} for {found_task}")
     loaded = load(checkpoint, found_task)
     with staging.staged(target, force=force) as folder:
-        _fill(folder, checkpoint, loaded, names, progress)
+        _write_tokenizer(folder, loaded)
+        _write_config(folder, checkpoint, loaded)
+        made = _make(folder, loaded, names, options, calibration, progress)
+        progress("writing the manifest and the model card")
+        _write_manifest(folder, checkpoint, loaded, made)
+        if data is not None:
+            progress(f"scoring the variants on {data.name}")
+            found = quality.score(Artifact(folder), loaded, data, max_drop)
+            made = {name: replace(one, evaluation=found[name]) for name, one in made.items()}
+            _write_manifest(folder, checkpoint, loaded, made)
         Artifact(folder).verify()
     return Artifact(target)
 
 
-def _check_variants(names: Sequence[str]) -> list[str]:
-    wanted = [names] if isinstance(names, str) else list(names)
-    unknown = [name for name in wanted if name not in layout.VARIANTS]
-    if unknown or not wanted:
+def _check_quality(data: Path | None, max_drop: float | None) -> None:
+    if max_drop is not None and data is None:
         raise InputError(
-            (f"unknown variant {unknown[0]!r}" if unknown else "no variant")
-            + f": choose from {', '.join(layout.VARIANTS)}"
+            "max_drop is about labelled data (--data): add it, or leave --max-drop out"
         )
-    return [name for name in layout.VARIANTS if name in wanted]
+    if max_drop is not None:
+        gate.check_bound(max_drop)
 
 
-def _fill(
+def _make(
     folder: Path,
-    checkpoint: Checkpoint,
     loaded: Loaded,
     names: list[str],
+    options: Options,
+    calibration: Path | None,
     progress: Callable[[str], None],
-) -> None:
+) -> dict[str, Variant]:
+    tokenizer = Tokenizer(folder, ModelConfig.read(folder / layout.CONFIG))
+    feeds = Feeds(tokenizer, loaded.task, Texts(calibration))
     progress("running PyTorch on the probe texts")
-    probes = Probes(loaded)
+    probes = Probes(tokenizer, loaded.task, Reference(loaded).served)
     progress("exporting to ONNX")
-    graphs = Fp32Graphs(*onnx_export.export(loaded))
+    standard, served = onnx_export.export(loaded)
+    graphs = Graphs(standard.model, served.model if served is not None else None)
     made = {}
     # FP32 always passes its check, whether it is kept or not: the others are made from it.
-    for name in ["fp32", *(name for name in names if name != "fp32")]:
+    for name in dict.fromkeys(["fp32", *names]):
         progress(f"making {name}")
-        made[name] = make(name, graphs, loaded, probes, folder)
+        recipe, prepared = prepare(name, graphs, feeds, options)
+        target = option_rules.target_of(name, options)
+        made[name] = make(name, recipe, prepared, graphs, probes, folder, target=target)
+        if name == "fp32":
+            _check_parity(folder, made[name], standard, served, loaded)
     if "fp32" not in names:
         dropped = made.pop("fp32")
         for file in {dropped.graph, dropped.standard}:
             (folder / file).unlink()
-    progress("writing the tokenizer, the manifest and the model card")
-    _write_tokenizer(folder, loaded)
-    _write_config(folder, checkpoint, loaded)
+    return made
+
+
+def _check_parity(
+    folder: Path,
+    variant: Variant,
+    standard: ExportedGraph,
+    served: ExportedGraph | None,
+    loaded: Loaded,
+) -> None:
+    for name, graph in ((variant.standard, standard), (variant.graph, served)):
+        if graph is not None:
+            parity.check(
+                folder / name,
+                loaded,
+                served=graph is served,
+                outputs=graph.outputs,
+                what=name,
+            )
+
+
+def _write_manifest(
+    folder: Path, checkpoint: Checkpoint, loaded: Loaded, made: dict[str, Variant]
+) -> None:
+    for name in (layout.MANIFEST, layout.MODEL_CARD):
+        (folder / name).unlink(missing_ok=True)
     card = model_card.original_card(checkpoint)
     manifest = Manifest(
         task=loaded.task,

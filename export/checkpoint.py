@@ -11,7 +11,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaForMaskedLM,
+    RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
+    RobertaForTokenClassification,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -22,7 +24,10 @@ from distilroberta.runtime.errors import CheckpointError, InputError
 _MODELS: dict[str, type[PreTrainedModel]] = {
     "fill-mask": RobertaForMaskedLM,
     "text-classification": RobertaForSequenceClassification,
+    "token-classification": RobertaForTokenClassification,
+    "question-answering": RobertaForQuestionAnswering,
 }
+_START_AND_END = 2
 _TASK_OF = {model.__name__: task for task, model in _MODELS.items()}
 
 
@@ -93,6 +98,11 @@ def load(checkpoint: Checkpoint, task: str) -> Loaded:
         raise CheckpointError(f"the tokenizer of {checkpoint.name} has no <s> and </s> (cls, sep)")
     if task == "fill-mask":
         _check_fill_mask(checkpoint, model, tokenizer)
+    if task == "question-answering" and model.config.num_labels != _START_AND_END:
+        raise CheckpointError(
+            f"{checkpoint.name} gives {model.config.num_labels} logits for a token, "
+            "question-answering needs two, start and end; check id2label in config.json"
+        )
     return Loaded(task, model, tokenizer)
 
 

@@ -1,4 +1,4 @@
-"""The export stage's command: `build`."""
+"""The export stage's commands: `build`, and `evaluate` from a module of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
+from distilroberta.export.evaluate_command import evaluate
+from distilroberta.quantize.cli import CALIBRATION, METHOD, RANGES, SAVE_RANGES, TARGET, names
+from distilroberta.quantize.options import Options
 from distilroberta.runtime import layout
 from distilroberta.runtime.command_line import messages
 from distilroberta.runtime.errors import InputError
@@ -17,18 +20,31 @@ _NEEDED = ("torch", "transformers", "onnx", "safetensors", "huggingface_hub")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the export stage's command to the app."""
+    """Add the export stage's commands to the app."""
     app.command()(build)
+    app.command()(evaluate)
 
 
 def build(
     source: str = typer.Argument(help="A checkpoint folder, or a hub id, with @revision if any."),
     output: Path = typer.Argument(help="The folder to make."),
     task: str | None = typer.Option(
-        None, help="fill-mask or text-classification; by default what the config says."
+        None, help=f"{', '.join(layout.TASKS)}; by default what the config says."
     ),
     variants: str = typer.Option(
-        ",".join(layout.VARIANTS), help="Which variants to make, with commas between."
+        ",".join(layout.DEFAULT_VARIANTS),
+        help=f"Which variants to make, of {', '.join(layout.VARIANTS)}, with commas between.",
+    ),
+    target: str = TARGET,
+    calibration: Path | None = CALIBRATION,
+    method: str = METHOD,
+    ranges: Path | None = RANGES,
+    save_ranges: Path | None = SAVE_RANGES,
+    data: Path | None = typer.Option(
+        None, help="Labelled data to score every variant on, as for `evaluate`."
+    ),
+    max_drop: float | None = typer.Option(
+        None, help="With --data: refuse to write a variant that loses more points than this."
     ),
     force: bool = typer.Option(False, "--force", help="Replace what stands in OUTPUT."),
 ) -> None:
@@ -39,7 +55,6 @@ def build(
             f"build needs the export extra ({', '.join(missing)} missing): "
             "pip install 'distilroberta-onnx[export]'"
         )
-    names = [name.strip() for name in variants.split(",") if name.strip()]
     with messages.status("starting") as status:
         from distilroberta.export.assemble import build as build_artifact
 
@@ -47,7 +62,11 @@ def build(
             source,
             output,
             task=task,
-            variants=names,
+            variants=names(variants),
+            options=Options(target, method, ranges, save_ranges),
+            calibration=calibration,
+            data=data,
+            max_drop=max_drop,
             force=force,
             progress=lambda line: status.update(Text(line)),  # as text: a bracket is no markup
         )

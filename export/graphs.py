@@ -8,6 +8,7 @@ the same result:
 * The scale 1/sqrt(head width) is part of the query weights, the one used token type part of the
   position table.
 * The last layer runs only for the positions that are read. Keys and values come from every token.
+  Token classification and question answering read every position.
 * The vocabulary projection of a served fill-mask graph runs only where a mask stands.
 
 Weights are kept as (in, out), the layout of an ONNX `MatMul`, and named as they are in the
@@ -18,6 +19,7 @@ https://arxiv.org/abs/1907.11692), post-layer-norm, with absolute positions.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -26,6 +28,10 @@ from torch import Tensor, nn
 # Added to the scores of padding before the softmax. Far below any score a trained model makes, so
 # exp() of it is exactly 0 in FP32, and still finite in FP16 (where FP32's lowest value is not).
 PADDING_BIAS = -10000.0
+
+# A product of one row takes another path through onnxruntime's kernels, whose last bit depends on
+# the padding and on how many texts there are. A quantized value after it can turn that into a step.
+_FEWEST_COLUMNS = 2
 
 
 class Linear(nn.Module):
@@ -101,6 +107,12 @@ class Heads(nn.Module):
         super().__init__()
         self.heads, self.width = heads, width
 
+    @classmethod
+    def of(cls, config: Any) -> Heads:
+        """The heads of a `RobertaConfig`."""
+        heads = config.num_attention_heads
+        return cls(heads, config.hidden_size // heads)
+
     def split(
         self, x: Tensor
     ) -> Tensor:  # (batch, length, hidden) -> (batch, heads, length, width)
@@ -155,25 +167,32 @@ class LastLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Embeddings and all layers but the last."""
+    """Embeddings and layers, computed for every token."""
 
-    def __init__(self, source: Any) -> None:
-        """Take the weights of a `RobertaModel`."""
+    def __init__(self, source: Any, layers: Iterable[Any]) -> None:
+        """Take the embeddings of a `RobertaModel`, and those of its layers that are to run."""
         super().__init__()
-        config = source.config
-        heads = Heads(config.num_attention_heads, config.hidden_size // config.num_attention_heads)
-        layers = list(source.encoder.layer)
-        self.embeddings = Embeddings(source.embeddings, config.pad_token_id)
-        self.layer = nn.ModuleList(FullLayer(layer, heads) for layer in layers[:-1])
-        self.last = LastLayer(layers[-1], heads)
+        heads = Heads.of(source.config)
+        self.embeddings = Embeddings(source.embeddings, source.config.pad_token_id)
+        self.layer = nn.ModuleList(FullLayer(layer, heads) for layer in layers)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        # -> the input of the last layer (batch, length, hidden) and the bias (batch, 1, 1, length)
+        # -> what the layers give (batch, length, hidden) and the bias (batch, 1, 1, length)
         bias = (1 - attention_mask.to(torch.float32))[:, None, None, :] * PADDING_BIAS
         x = self.embeddings(input_ids)
         for layer in self.layer:
             x = layer(x, bias)
         return x, bias
+
+
+class PartialEncoder(Encoder):
+    """Embeddings and all layers but the last, which is for the caller to run where it reads."""
+
+    def __init__(self, source: Any) -> None:
+        """Take the weights of a `RobertaModel`."""
+        *layers, last = source.encoder.layer
+        super().__init__(source, layers)
+        self.last = LastLayer(last, Heads.of(source.config))
 
 
 class LanguageModelHead(nn.Module):
@@ -200,7 +219,7 @@ class FillMask(nn.Module):
     def __init__(self, source: Any) -> None:
         """Take the weights of a `RobertaForMaskedLM`."""
         super().__init__()
-        self.encoder = Encoder(source.roberta)
+        self.encoder = PartialEncoder(source.roberta)
         self.lm_head = LanguageModelHead(source.lm_head, self.encoder.embeddings.word_embeddings)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -231,7 +250,7 @@ class ServedFillMask(nn.Module):
         # has: attention then needs no copy of K and V for each mask. Ranks are distinct, so the
         # order does not hang on how a sort breaks ties.
         rank = masks.to(torch.int64) * torch.arange(length, 0, -1)
-        columns = masks.to(torch.int64).sum(dim=1).max()
+        columns = masks.to(torch.int64).sum(dim=1).max().clamp(min=_FEWEST_COLUMNS)
         order = torch.sort(rank, dim=1, descending=True)[1][:, :columns]  # (batch, columns)
         real = torch.gather(rank, 1, order) > 0  # a row with fewer masks has columns to drop
 
@@ -251,14 +270,45 @@ class TextClassification(nn.Module):
     def __init__(self, source: Any) -> None:
         """Take the weights of a `RobertaForSequenceClassification`."""
         super().__init__()
-        self.encoder = Encoder(source.roberta)
+        self.encoder = PartialEncoder(source.roberta)
         self.dense = Linear.of(source.classifier.dense)
         self.out_proj = Linear.of(source.classifier.out_proj)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         # (batch, length) -> (batch, labels)
         x, bias = self.encoder(input_ids, attention_mask)
-        first = x[:, :1]
         last = self.encoder.last
-        x = last.block(last.attend(x, first, bias), first)[:, 0]
+        context = last.attend(x, x[:, :_FEWEST_COLUMNS], bias)[:, :1]
+        x = last.block(context, x[:, :1])[:, 0]
         return self.out_proj(torch.tanh(self.dense(x)))
+
+
+class TokenClassification(nn.Module):
+    """Every token in, class logits for every token out."""
+
+    def __init__(self, source: Any) -> None:
+        """Take the weights of a `RobertaForTokenClassification`."""
+        super().__init__()
+        self.encoder = Encoder(source.roberta, source.roberta.encoder.layer)
+        self.classifier = Linear.of(source.classifier)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        # (batch, length) -> (batch, length, labels)
+        x, _ = self.encoder(input_ids, attention_mask)
+        return self.classifier(x)
+
+
+class QuestionAnswering(nn.Module):
+    """Every token in, out for each how well the answer starts and how well it ends there."""
+
+    def __init__(self, source: Any) -> None:
+        """Take the weights of a `RobertaForQuestionAnswering`."""
+        super().__init__()
+        self.encoder = Encoder(source.roberta, source.roberta.encoder.layer)
+        self.qa_outputs = Linear.of(source.qa_outputs)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        # (batch, length) -> start and end logits, (batch, length) each
+        x, _ = self.encoder(input_ids, attention_mask)
+        logits = self.qa_outputs(x)
+        return logits[..., 0], logits[..., 1]

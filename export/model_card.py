@@ -6,6 +6,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.utils import logging as hub_logging
 
 from distilroberta.export.source import Checkpoint
+from distilroberta.quantize import measured
 from distilroberta.runtime import layout
 from distilroberta.runtime.manifest import Manifest
 
@@ -48,8 +49,6 @@ def render(checkpoint: Checkpoint, manifest: Manifest, card: ModelCard | None) -
         tags=["onnx", "distilroberta-onnx"],
     )
     revision = f" at revision `{checkpoint.revision}`" if from_hub else ""
-    rows = [_row(name, manifest) for name in manifest.variants]
-    logits = "masks" if manifest.task == "fill-mask" else "texts"
     text = f"""\
 # {checkpoint.name}, as ONNX
 
@@ -63,28 +62,10 @@ from distilroberta.runtime import pipeline
 answer = pipeline("{manifest.task}", "path/to/this/folder")
 ```
 
-## What was measured
-
-The logits of {next(iter(manifest.variants.values())).agreement.rows} probe {logits}, each run by
-itself on a CPU, against PyTorch FP32.
-
-| variant | megabytes | same top answer | largest difference | cosine | KL (nats) |
-|---|---|---|---|---|---|
-{chr(10).join(rows)}
-
-## Intended use, limits and bias
+{measured.section(manifest)}## Intended use, limits and bias
 
 {_carried_over(card)}"""
     return f"---\n{data.to_yaml()}\n---\n\n{text}"
-
-
-def _row(name: str, manifest: Manifest) -> str:
-    variant, measured = manifest.variants[name], manifest.variants[name].agreement
-    size = manifest.bytes_of(variant) / 1e6
-    return (
-        f"| {name} | {size:.1f} | {measured.same_top:.1%} | {measured.largest_difference:.2g} | "
-        f"{measured.cosine:.6f} | {measured.kl:.2g} |"
-    )
 
 
 def _carried_over(card: ModelCard | None) -> str:

@@ -18,19 +18,33 @@ from distilroberta.export.checkpoint import Loaded
 # runtime that people still run reads this one.
 OPSET = 17
 
-INPUTS = {
-    "input_ids": {0: "batch_size", 1: "sequence_length"},
-    "attention_mask": {0: "batch_size", 1: "sequence_length"},
+# The outputs of a graph in order: the name of each, and its dynamic axes.
+Outputs = dict[str, dict[int, str]]
+
+# Dynamic axes, by index. The names are optimum's; `masks` is the one it does not have.
+_TEXTS = {0: "batch_size"}
+TOKENS = {0: "batch_size", 1: "sequence_length"}
+_MASKS = {0: "masks"}
+
+INPUTS = {"input_ids": TOKENS, "attention_mask": TOKENS}
+_STANDARD: dict[str, tuple[type[nn.Module], Outputs]] = {
+    "fill-mask": (graphs.FillMask, {"logits": TOKENS}),
+    "text-classification": (graphs.TextClassification, {"logits": _TEXTS}),
+    "token-classification": (graphs.TokenClassification, {"logits": TOKENS}),
+    "question-answering": (
+        graphs.QuestionAnswering,
+        {"start_logits": TOKENS, "end_logits": TOKENS},
+    ),
 }
 _EXAMPLE_SHAPE = (2, 9)  # neither 0 nor 1, which tracing may take for constants
 
 
 @dataclass(frozen=True)
 class ExportedGraph:
-    """A graph and the dynamic axes of its one output, `logits`."""
+    """A graph and what it gives."""
 
     model: onnx.ModelProto
-    output_axes: dict[int, str]
+    outputs: Outputs
 
 
 def export(loaded: Loaded) -> tuple[ExportedGraph, ExportedGraph | None]:
@@ -40,15 +54,16 @@ def export(loaded: Loaded) -> tuple[ExportedGraph, ExportedGraph | None]:
         The graph with the inputs and outputs other tools expect, and the graph the runtime runs,
         None where the first one is served.
     """
-    if loaded.task != "fill-mask":
-        return _export(graphs.TextClassification(loaded.model), loaded, {0: "batch_size"}), None
-    module = graphs.FillMask(loaded.model)
-    standard = _export(module, loaded, {0: "batch_size", 1: "sequence_length"})
+    kind, outputs = _STANDARD[loaded.task]
+    module = kind(loaded.model)
+    standard = _export(module, loaded, outputs)
+    if not isinstance(module, graphs.FillMask):
+        return standard, None
     served = graphs.ServedFillMask(module, loaded.tokenizer.mask_token_id)
-    return standard, _export(served, loaded, {0: "masks"})
+    return standard, _export(served, loaded, {"logits": _MASKS})
 
 
-def _export(module: nn.Module, loaded: Loaded, output_axes: dict[int, str]) -> ExportedGraph:
+def _export(module: nn.Module, loaded: Loaded, outputs: Outputs) -> ExportedGraph:
     config: Any = loaded.model.config
     ids = torch.full(_EXAMPLE_SHAPE, config.pad_token_id + 1)
     if loaded.tokenizer.mask_token_id is not None:
@@ -63,13 +78,30 @@ def _export(module: nn.Module, loaded: Loaded, output_axes: dict[int, str]) -> E
             (ids, torch.ones_like(ids)),
             buffer,  # type: ignore[arg-type]
             input_names=list(INPUTS),
-            output_names=["logits"],
-            dynamic_axes={**INPUTS, "logits": output_axes},
+            output_names=list(outputs),
+            dynamic_axes={**INPUTS, **outputs},
             opset_version=OPSET,
             dynamo=False,
         )
     model = onnx.load_model_from_string(buffer.getvalue())
-    return ExportedGraph(_without_traces(model), output_axes)
+    return ExportedGraph(_without_copies(_without_traces(model)), outputs)
+
+
+def _without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
+    # The exporter stores equal weights once, and gives the others their value by an Identity.
+    weights = {tensor.name for tensor in model.graph.initializer}
+    same = {
+        node.output[0]: node.input[0]
+        for node in model.graph.node
+        if node.op_type == "Identity" and node.input[0] in weights
+    }
+    kept = [node for node in model.graph.node if node.output[0] not in same]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = same.get(name, name)
+    return model
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -81,23 +113,3 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     model.graph.ClearField("doc_string")
     model.producer_name, model.producer_version = "distilroberta-onnx", ""
     return model
-
-
-def tensor_specs(model: onnx.ModelProto) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the inputs and outputs of a graph as `TensorSpec` fields."""
-    return _specs(model.graph.input), _specs(model.graph.output)
-
-
-def _specs(values: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": value.name,
-            "dtype": str(
-                onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
-            ),
-            "shape": tuple(
-                dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim
-            ),
-        }
-        for value in values
-    ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distilroberta.export.checkpoint import Loaded
 from distilroberta.export.errors import ParityError
-from distilroberta.export.onnx_export import INPUTS
+from distilroberta.export.onnx_export import INPUTS, TOKENS, Outputs
 from distilroberta.export.reference import Reference
 
 # The largest absolute difference of an FP32 logit. Kernels sum in another order than PyTorch's,
@@ -22,16 +22,14 @@ TOLERANCE = 1e-4
 _SHAPES = ((1, 8), (2, 17), (3, 64), (2, None))
 
 
-def check(
-    path: Path, loaded: Loaded, *, served: bool, output_axes: dict[int, str], what: str
-) -> float:
+def check(path: Path, loaded: Loaded, *, served: bool, outputs: Outputs, what: str) -> float:
     """Compare a graph's file with PyTorch at several (batch, length) pairs, with padding.
 
     Args:
         path: the graph.
         loaded: the checkpoint it was exported from.
         served: whether its output is that of a served graph.
-        output_axes: the dynamic axes its output must have.
+        outputs: the outputs it must have.
         what: names the graph in errors.
 
     Returns:
@@ -41,37 +39,40 @@ def check(
         ParityError: a name, an axis, a shape or a value differs.
     """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    _check_names(session, what)
-    _check_axes(session, output_axes, what)
+    _check_names(session, list(outputs), what)
+    _check_axes(session, outputs, what)
     reference = Reference(loaded)
     largest = 0.0
     for batch, length in _SHAPES:
         ids, mask = _example(loaded, batch, length)
-        found = session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        found = session.run(None, {"input_ids": ids, "attention_mask": mask})
         expected = (reference.served if served else reference.standard)(ids, mask)
-        where = f"{what}, output logits, batch {batch}, length {ids.shape[1]}"
-        if found.shape != expected.shape:
-            raise ParityError(
-                "logits", f"{where}: shape is {found.shape}, PyTorch's is {expected.shape}"
-            )
-        if found.ndim == 3:  # what a graph gives for padding is nobody's answer
-            found, expected = found[mask == 1], expected[mask == 1]
-        largest = max(largest, _check_values(found, expected, where))
+        if not isinstance(expected, tuple):
+            expected = (expected,)
+        for name, ours, theirs in zip(outputs, found, expected, strict=True):
+            where = f"{what}, output {name}, batch {batch}, length {ids.shape[1]}"
+            if ours.shape != theirs.shape:
+                raise ParityError(
+                    name, f"{where}: shape is {ours.shape}, PyTorch's is {theirs.shape}"
+                )
+            if outputs[name] == TOKENS:  # what a graph gives for padding is nobody's answer
+                ours, theirs = ours[mask == 1], theirs[mask == 1]
+            largest = max(largest, _check_values(ours, theirs, name, where))
     return largest
 
 
-def _check_names(session: Any, what: str) -> None:
+def _check_names(session: Any, outputs: list[str], what: str) -> None:
     for kind, found, expected in (
         ("inputs", session.get_inputs(), list(INPUTS)),
-        ("outputs", session.get_outputs(), ["logits"]),
+        ("outputs", session.get_outputs(), outputs),
     ):
         names = [value.name for value in found]
         if names != expected:
             raise ParityError(kind, f"{what}: {kind} are {names}, must be {expected}")
 
 
-def _check_axes(session: Any, output_axes: dict[int, str], what: str) -> None:
-    wanted = {**INPUTS, "logits": output_axes}
+def _check_axes(session: Any, outputs: Outputs, what: str) -> None:
+    wanted = {**INPUTS, **outputs}
     for value in (*session.get_inputs(), *session.get_outputs()):
         axes = {i: size for i, size in enumerate(value.shape) if not isinstance(size, int)}
         if axes != wanted[value.name]:
@@ -82,11 +83,13 @@ def _check_axes(session: Any, output_axes: dict[int, str], what: str) -> None:
             )
 
 
-def _check_values(found: NDArray[np.float32], expected: NDArray[np.float32], where: str) -> float:
+def _check_values(
+    found: NDArray[np.float32], expected: NDArray[np.float32], name: str, where: str
+) -> float:
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:  # also where it is not a number
         raise ParityError(
-            "logits",
+            name,
             f"{where}: a logit differs from PyTorch's by {difference:.3g}, the tolerance is "
             f"{TOLERANCE:.3g}; nothing was written",
             difference,

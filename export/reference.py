@@ -17,22 +17,36 @@ class Reference:
     def __init__(self, loaded: Loaded) -> None:
         """Keep the model of a loaded checkpoint."""
         self._model: Any = loaded.model
+        self._task = loaded.task
         self._mask_token_id = loaded.tokenizer.mask_token_id
 
-    def standard(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Return the model's logits: (batch, length, vocabulary) or (batch, labels)."""
+    def standard(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Any:
+        """Return what the standard graph gives for ids and mask, int64 (batch, length) both.
+
+        Returns:
+            The logits, float32: (batch, length, vocabulary) for fill-mask, (batch, labels) for
+            text-classification, (batch, length, labels) for token-classification; for
+            question-answering a pair of (batch, length), start logits and end logits.
+        """
         with torch.inference_mode():
             output = self._model(
                 input_ids=torch.from_numpy(input_ids),
                 attention_mask=torch.from_numpy(attention_mask),
             )
-        return np.asarray(output.logits.numpy(), dtype=np.float32)
+        if self._task == "question-answering":
+            return _array(output.start_logits), _array(output.end_logits)
+        return _array(output.logits)
 
-    def served(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Return the logits a served graph gives: those of the masks, or those of each text."""
+    def served(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Any:
+        """Return what the served graph gives: for fill-mask, the logits of the masks alone.
+
+        Returns:
+            float32 (masks, vocabulary) for fill-mask, in reading order over the batch; for every
+            other task what `standard` returns.
+        """
         logits = self.standard(input_ids, attention_mask)
-        return logits[input_ids == self._mask_token_id] if logits.ndim == 3 else logits
+        return logits[input_ids == self._mask_token_id] if self._task == "fill-mask" else logits
+
+
+def _array(logits: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(logits.numpy(), dtype=np.float32)

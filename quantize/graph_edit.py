@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 CONTRIB = "com.microsoft"
+_REDUCTIONS = frozenset({"ReduceMax", "ReduceMean", "ReduceMin"})
 
 
 def weight(graph: onnx.GraphProto, name: str) -> NDArray[np.generic] | None:
@@ -22,7 +23,8 @@ def weight(graph: onnx.GraphProto, name: str) -> NDArray[np.generic] | None:
 
 def add_weight(graph: onnx.GraphProto, name: str, values: NDArray[np.generic]) -> str:
     """Add an initializer and return its name."""
-    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+    # np.ascontiguousarray would make a vector of a number.
+    graph.initializer.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
     return name
 
 
@@ -48,3 +50,23 @@ def uses_contrib_operators(model: onnx.ModelProto) -> None:
     """Declare the opset of onnxruntime's contributed operators."""
     if not any(opset.domain == CONTRIB for opset in model.opset_import):
         model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
+
+
+def raise_opset(model: onnx.ModelProto, opset: int) -> None:
+    """Declare a newer opset of the default domain, and bring its nodes up to it.
+
+    Of the operators in the graphs of `distilroberta.export`, those that reduce changed between 17
+    and 21: their axes became an input (opset 18).
+    """
+    for declared in model.opset_import:
+        if not declared.domain:
+            declared.version = max(declared.version, opset)
+    for node in model.graph.node:
+        if node.op_type not in _REDUCTIONS:
+            continue
+        for attribute in node.attribute:
+            if attribute.name == "axes":
+                axes = np.array(attribute.ints, np.int64)
+                node.input.append(add_weight(model.graph, f"{node.output[0]}_axes", axes))
+                node.attribute.remove(attribute)
+                break

@@ -1,32 +1,127 @@
-"""The INT8 variant: 8-bit products and an 8-bit tied embedding."""
+"""The INT8 variant: 8-bit products and an 8-bit tied embedding, the same answer in every batch.
+
+No scale depends on another row, so an answer does not depend on its batch mates or its padding.
+What a product reads decides how that is done:
+
+* the output of a layer norm: its rows are equally long, so one constant scale serves all of them,
+  once its channels are smoothed (see `smoothing`). The ranges come from the calibration text, with
+  room to spare; a value beyond it is clipped;
+* what attention or an activation gives: each row its own scale, from its largest value;
+* the products after the encoder, few rows each: blocks of 8 bits with a scale each, like the
+  embedding (see `tied_embedding`).
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import onnx
 
-from distilroberta.quantize.matmul import quantize_products
+from distilroberta.quantize import blocks, graph_edit, integer_products, observe, products
+from distilroberta.quantize.errors import QuantizationError
+from distilroberta.quantize.integer_products import PerRow, Static
+from distilroberta.quantize.products import Product
+from distilroberta.quantize.recipe import Feed, Kept, Options, Prepared, Recipe, Views
+from distilroberta.quantize.smoothing import ChannelRange, smooth
+from distilroberta.quantize.targets import TARGETS, Target
 from distilroberta.quantize.tied_embedding import quantize_embedding
 
-SCHEME = (
-    "dynamic U8 activations (per tensor), S8 weights (per channel); "
-    "tied word embedding in blocks of 8 bits"
-)
+# How far beyond the calibrated range a smoothed value may go before it is clipped.
+_ROOM = 1.25
+# Of the codes around the zero point of 128.
+_LARGEST = 127
+# Values of which the negative ones are this much smaller than the positive ones are one-sided.
+_ONE_SIDED = 1 / 8
+
+# Nodes that hand on some of the rows they get, unchanged.
+_SELECTS = frozenset({"Gather", "GatherND", "Reshape", "Slice", "Squeeze", "Unsqueeze"})
 
 
-def to_int8(model: onnx.ModelProto, views: Literal["one", "two"] = "one") -> onnx.ModelProto:
-    """Return an INT8 copy of an FP32 graph; inputs and outputs keep their types.
+@dataclass(frozen=True)
+class _Plan:
+    # How each encoder product is quantized, by its weight; and the head's, in blocks.
+    forms: dict[str, Static | PerRow]
+    heads: tuple[str, ...]
+    target: Target
 
-    Args:
-        model: a graph of `distilroberta.export`.
-        views: see `quantize_embedding`.
 
-    Raises:
-        QuantizationError: the graph has no word embedding, or its width is no multiple of 16.
-    """
-    quantized = onnx.ModelProto()
-    quantized.CopyFrom(model)
-    quantize_embedding(quantized, views)
-    quantize_products(quantized)
-    return quantized
+def prepare(model: onnx.ModelProto, feeds: Iterable[Feed], options: Options) -> Prepared:
+    """See `recipe.Prepare`."""
+    found = products.find(model.graph)
+    encoder = [one for one in found if one.in_encoder]
+    plan = _Plan(
+        forms=_forms(model, encoder, feeds),
+        heads=tuple(one.weight for one in found if one not in encoder),
+        target=TARGETS[options.target],
+    )
+    scheme = (
+        "U8 activations: a static scale over smoothed channels after layer norms, a scale for "
+        f"each row elsewhere; {_weights(plan.target)}; tied word embedding and head in blocks of 8 "
+        "bits"
+    )
+    return Prepared(partial(_rewrite, plan), scheme, tuple(one.weight for one in found))
+
+
+RECIPE = Recipe(prepare, onnxruntime="1.23.0", lowest_cosine=0.98)
+
+
+def _weights(target: Target) -> str:
+    kind = "S8" if target.signed else "U8"
+    bounded = ", bounded against saturation" if target.bounded else ""
+    return f"{kind} weights per channel{bounded}"
+
+
+def _forms(
+    model: onnx.ModelProto, encoder: list[Product], feeds: Iterable[Feed]
+) -> dict[str, Static | PerRow]:
+    seen = {one.values: ChannelRange.nothing() for one in encoder}
+    for values in observe.observe(model, list(seen), feeds):
+        for name, array in values.items():
+            seen[name].add(array)
+    forms: dict[str, Static | PerRow] = {}
+    for name, channels in seen.items():
+        if not np.isfinite([channels.low, channels.high]).all():
+            raise QuantizationError(
+                f"the calibration texts give no range for {name}: there are none, or the model's "
+                "values are not finite; give other texts"
+            )
+        readers = [one for one in encoder if one.values == name]
+        form = _form(model.graph, name, channels, readers)
+        forms |= {one.weight: form for one in readers}
+    return forms
+
+
+def _form(
+    graph: onnx.GraphProto, values: str, seen: ChannelRange, readers: list[Product]
+) -> Static | PerRow:
+    if _is_normalized(graph, values) and all(one.bias is not None for one in readers):
+        weights = [products.matrix(graph, one.weight) for one in readers]
+        largest = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
+        return Static(smooth(seen, largest, _LARGEST / _ROOM))
+    low, high = float(-seen.low.min()), float(seen.high.max())
+    return PerRow(lowest=max(low, 0) * _ROOM if low <= high * _ONE_SIDED else None)
+
+
+def _is_normalized(graph: onnx.GraphProto, name: str) -> bool:
+    makers = {output: node for node in graph.node for output in node.output}
+    while name in makers and makers[name].op_type in _SELECTS:
+        name = makers[name].input[0]
+    return name in makers and makers[name].op_type == "LayerNormalization"
+
+
+def _rewrite(plan: _Plan, model: onnx.ModelProto, views: Views, kept: Kept) -> None:
+    graph = model.graph
+    # The rewriter of the products reads their biases, so it comes before the embedding's.
+    by_weight = {one.weight: one for one in products.find(graph)}
+    forms = {name: form for name, form in plan.forms.items() if name not in kept}
+    integer_products.rewrite(graph, by_weight, forms, plan.target)
+    for name in plan.heads:
+        if name not in kept:
+            blocks.replace_product(graph, by_weight[name])
+    quantize_embedding(model, views)
+    graph_edit.drop_unused_weights(graph)
+    graph_edit.raise_opset(model, integer_products.OPSET)
+    graph_edit.uses_contrib_operators(model)

@@ -97,6 +97,20 @@ def write(model: onnx.ModelProto, path: Path) -> Ranges:
     return ranges
 
 
+def read(path: Path) -> onnx.ModelProto:
+    """Read a model that `write` wrote, with the weights that lie in another file.
+
+    Raises:
+        QuantizationError: it can't be read.
+    """
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # protobuf and onnx raise many kinds
+        raise QuantizationError(f"{path} can't be read: {error}") from error
+    model.graph.ClearField("doc_string")  # the padding between its weights
+    return model
+
+
 def read_from(model: onnx.ModelProto, ranges: Ranges, location: str) -> None:
     """Take a model's weights out of it where a file beside it holds the same bytes.
 

@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from distilroberta.runtime import layout
+from distilroberta.runtime import layout, processor
 from distilroberta.runtime import provider as providers
 from distilroberta.runtime.digest import sha256_of
 from distilroberta.runtime.errors import ArtifactError, InputError, ProviderError
@@ -16,6 +16,10 @@ from distilroberta.runtime.session import Session
 
 _LOG = logging.getLogger(__name__)
 _OF_OTHERS = frozenset({".cache", ".git", ".gitattributes"})
+
+# What `auto` stands for, the first that the artifact holds.
+_ON_CPU = ("int8", "fp32", "int8-static", "int4", "fp16")
+_ON_GPU = ("fp16", "fp32", "int8-static", "int8", "int4")
 
 
 class Artifact:
@@ -79,11 +83,10 @@ class Artifact:
     def choose(self, provider: str) -> str:
         """Return the variant that `auto` stands for on a provider.
 
-        INT8 on a CPU and FP16 on a GPU; where the artifact lacks it, the smallest it has on a
-        CPU, and the most precise it has on a GPU, where INT8 for a CPU runs badly.
+        INT8 on a CPU and FP16 on a GPU; where the artifact lacks it, FP32, then what is left, the
+        best suited first.
         """
-        order = ("int8", "fp32", "fp16") if provider == "cpu" else ("fp16", "fp32", "int8")
-        for name in order:
+        for name in _ON_CPU if provider == "cpu" else _ON_GPU:
             if name in self.manifest.variants:
                 return name
         return self.variants[0]
@@ -103,6 +106,8 @@ class Artifact:
     ) -> Session:
         """Load a variant's graph. See `pipeline` for what the arguments mean.
 
+        Warns in the log where the variant was made for another processor, and of FP16 on a CPU.
+
         Raises:
             InputError: the variant is not there, or `threads` is no positive number.
             ArtifactError: the graph can't be loaded or is not what the manifest says.
@@ -121,6 +126,7 @@ class Artifact:
                 continue
             if provider == "auto":
                 _LOG.info("provider auto: chose %s", name)
+            _warn_of(chosen, spec, name)
             return session
         raise ProviderError("this onnxruntime has no provider that can run here")
 
@@ -177,3 +183,11 @@ class Artifact:
                 "artifact again"
             )
         return path
+
+
+def _warn_of(variant: str, spec: Variant, provider: str) -> None:
+    objection = processor.objection(spec.target)
+    if objection is not None:
+        _LOG.warning("variant %s was %s", variant, objection)
+    if spec.precision == "fp16" and provider == "cpu":
+        _LOG.warning("variant %s is for GPUs; on a CPU fp32 or int8 answer faster", variant)

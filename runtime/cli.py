@@ -15,6 +15,7 @@ from rich.text import Text
 from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.errors import InputError
 from distilroberta.runtime.pipelines import pipeline
+from distilroberta.runtime.session import Session
 
 _ARTIFACT = typer.Argument(help="The folder that `distilroberta build` wrote.", metavar="ARTIFACT")
 _PIPE_WIDTH = 200
@@ -40,7 +41,7 @@ def predict(
     text_pair: str | None = typer.Option(
         None, help="Text classification: the second text of a pair."
     ),
-    variant: str = typer.Option("auto", help="fp32, fp16, int8 or auto."),
+    variant: str = typer.Option("auto", help="fp32, fp16, int8-static, int8, int4 or auto."),
     provider: str = typer.Option("auto", help="cpu, cuda, tensorrt or auto."),
     threads: int | None = typer.Option(None, help="Threads that compute one call."),
     as_json: bool = _JSON,
@@ -113,10 +114,11 @@ def info(artifact: Path = _ARTIFACT, as_json: bool = _JSON) -> None:
     console.print(f"licence   {manifest.licence or 'not stated'}", markup=False)
     tools = ", ".join(f"{name} {version}" for name, version in manifest.tools.items())
     console.print(f"made with {tools}", markup=False)
-    table = Table("variant", "graph", "MB", "same top", "largest difference", "scheme")
+    table = Table("variant", "target", "graph", "MB", "same top", "largest difference", "scheme")
     for name, variant in manifest.variants.items():
         cells = (
             name,
+            variant.target,
             variant.graph,
             f"{manifest.bytes_of(variant) / 1e6:.1f}",
             f"{variant.agreement.same_top:.1%}",
@@ -131,7 +133,8 @@ def verify(artifact: Path = _ARTIFACT) -> None:
     """Check every byte of an artifact against its manifest, and that every variant loads."""
     opened = Artifact(artifact)
     opened.verify()
-    for variant in opened.variants:
-        opened.session(variant, provider="cpu")
+    for name, variant in opened.manifest.variants.items():
+        # Not through the artifact, which warns of variants that do not suit this machine.
+        Session(name, opened.file(variant.graph), variant, "cpu", None)
     files, variants = len(opened.manifest.files), len(opened.variants)
     typer.echo(f"{artifact}: {files} files and {variants} variants are as they should be")

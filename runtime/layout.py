@@ -16,16 +16,44 @@ MODEL_CARD = "README.md"
 GRAPHS = "onnx"
 
 # Variants by size, largest first. The order is that of tables and of `build`.
-VARIANTS = ("fp32", "fp16", "int8")
+VARIANTS = ("fp32", "fp16", "int8-static", "int8", "int4")
+# Those that `build` makes unless told otherwise.
+DEFAULT_VARIANTS = ("fp32", "fp16", "int8")
 
-STANDARD_GRAPH = {
-    "fp32": f"{GRAPHS}/model.onnx",
-    "fp16": f"{GRAPHS}/model_fp16.onnx",
-    "int8": f"{GRAPHS}/model_quantized.onnx",
+# The kinds of processor an INT8 variant can be made for; what the names of sentence-transformers
+# and optimum call them. `portable` is right on every machine.
+TARGETS = ("portable", "avx2", "avx512", "avx512_vnni", "arm64")
+PORTABLE = TARGETS[0]
+
+_STANDARD_GRAPH = {
+    "fp32": "model.onnx",
+    "fp16": "model_fp16.onnx",
+    "int8-static": "model_int8_static.onnx",
+    "int8": "model_quantized.onnx",
+    "int4": "model_q4.onnx",
 }
-# For tasks whose served graph answers in another shape than the standard one. It holds no large
-# weight of its own: it reads them from the standard graph's file.
-SERVED_GRAPH = {variant: f"{GRAPHS}/served_{variant}.onnx" for variant in VARIANTS}
+# sentence-transformers' names, after the type of the weights.
+_INT8_GRAPH = {
+    "avx2": "model_quint8_avx2.onnx",
+    "avx512": "model_qint8_avx512.onnx",
+    "avx512_vnni": "model_qint8_avx512_vnni.onnx",
+    "arm64": "model_qint8_arm64.onnx",
+}
 
-TASKS = ("fill-mask", "text-classification")
-TASK_ALIASES = {"sentiment-analysis": "text-classification"}
+
+def standard_graph(variant: str, target: str = PORTABLE) -> str:
+    """Return the name of the graph other tools load."""
+    name = _INT8_GRAPH.get(target) if variant == "int8" else None
+    return f"{GRAPHS}/{name or _STANDARD_GRAPH[variant]}"
+
+
+def served_graph(variant: str) -> str:
+    """Return the name of the graph the runtime runs where it answers in another shape.
+
+    It holds no large weight of its own: it reads them from the standard graph's file.
+    """
+    return f"{GRAPHS}/served_{variant.replace('-', '_')}.onnx"
+
+
+TASKS = ("fill-mask", "text-classification", "token-classification", "question-answering")
+TASK_ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}

@@ -56,13 +56,33 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """What a variant scored on labelled data when it was built, and what PyTorch did.
+
+    `data` is the file's name and `data_sha256` the digest of its bytes. `metric` names the task's
+    main metric, `value` is the variant's and `reference` PyTorch's. `same_top` and `kl` are as in
+    `Agreement`, over the rows of this data; both are None for a regression.
+    """
+
+    data: str
+    data_sha256: str
+    metric: str
+    value: float
+    reference: float
+    same_top: float | None
+    kl: float | None
+
+
+@dataclass(frozen=True)
 class Variant:
     """One precision of the model.
 
     `graph` is the graph the runtime runs. `reads` are the further files it takes weights from.
     `standard` is the graph with the inputs and outputs other tools expect; for tasks without a
     served graph of their own it is the same file. `opset` is that of the default domain, and
-    `onnxruntime` the oldest release that runs the graph.
+    `onnxruntime` the oldest release that runs the graph. `target` is the kind of processor it was
+    made for, one of `layout.TARGETS`; manifests of before there were targets have none.
+    `evaluation` is None where the artifact was built without labelled data.
     """
 
     graph: str
@@ -75,6 +95,8 @@ class Variant:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     agreement: Agreement
+    target: str = layout.PORTABLE
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +235,31 @@ def _variant(entry: _Reader) -> Variant:
             same_top=measured.real("same_top"),
             kl=measured.real("kl"),
         ),
+        target=_target(entry),
+        evaluation=_evaluation(entry),
     )
+
+
+def _evaluation(entry: _Reader) -> Evaluation | None:
+    if entry.tree.get("evaluation") is None:
+        return None
+    found = entry.inner("evaluation")
+    return Evaluation(
+        data=found.text("data"),
+        data_sha256=found.sha256("data_sha256"),
+        metric=found.text("metric"),
+        value=found.real("value"),
+        reference=found.real("reference"),
+        same_top=found.optional_real("same_top"),
+        kl=found.optional_real("kl"),
+    )
+
+
+def _target(entry: _Reader) -> str:
+    target = entry.text("target") if "target" in entry.tree else layout.PORTABLE
+    if target not in layout.TARGETS:
+        raise entry.wrong("target", f"one of {', '.join(layout.TARGETS)}")
+    return target
 
 
 def _tensor(entry: _Reader) -> TensorSpec:
@@ -284,6 +330,9 @@ class _Reader:
             return float(self.get(name, (int, float)))
         except OverflowError:  # a whole number with hundreds of digits
             raise self.wrong(name, "a number") from None
+
+    def optional_real(self, name: str) -> float | None:
+        return None if self.tree.get(name) is None else self.real(name)
 
     def sha256(self, name: str) -> str:
         value = self.text(name)

@@ -43,7 +43,8 @@ def pipeline(
         A `FillMaskPipeline` or a `TextClassificationPipeline`.
 
     Raises:
-        InputError: the task is unknown or not the artifact's, or an argument can't be used.
+        InputError: the task is unknown, not the artifact's, or has no pipeline yet, or an
+            argument can't be used.
         ArtifactError: the artifact is missing, incomplete, changed or not understood.
         ProviderError: the provider is unknown or can't start.
     """
@@ -51,8 +52,9 @@ def pipeline(
         raise InputError('give the artifact: pipeline("fill-mask", "folder")')
     if task is not None and not isinstance(task, str):
         raise InputError(f"the task must be a string, found {type(task).__name__}")
-    if task is not None and layout.TASK_ALIASES.get(task, task) not in PIPELINES:
-        known = ", ".join((*PIPELINES, *layout.TASK_ALIASES))
+    if task is not None and layout.TASK_ALIASES.get(task, task) not in layout.TASKS:
+        aliases = (alias for alias, name in layout.TASK_ALIASES.items() if name in PIPELINES)
+        known = ", ".join((*PIPELINES, *aliases))
         raise InputError(f"unknown task {task!r}: choose one of {known}")
     artifact = model if isinstance(model, Artifact) else Artifact(model)
     wanted = artifact.task if task is None else layout.TASK_ALIASES.get(task, task)
@@ -60,6 +62,11 @@ def pipeline(
         raise InputError(
             f"{artifact.path} was built for {artifact.task}, not for {task}: leave the task out, "
             "or build a checkpoint that was fine-tuned for it"
+        )
+    if wanted not in PIPELINES:
+        raise InputError(
+            f"pipelines for {wanted} are not there yet; Artifact.session runs the graph of "
+            f"{artifact.path}"
         )
     try:
         return PIPELINES[wanted](

@@ -82,20 +82,28 @@ class Session:
             ) from error
 
     @property
-    def classes(self) -> int | str:
-        """The width of a row of logits: the size of the vocabulary, or the number of labels."""
-        return self._spec.outputs[0].shape[-1]
+    def classes(self) -> int | str | None:
+        """The width of a row of `logits`: the size of the vocabulary, or the number of labels.
+
+        None for question-answering, whose outputs have other names.
+        """
+        logits = (output for output in self._spec.outputs if output.name == "logits")
+        return next((output.shape[-1] for output in logits), None)
 
     def run(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Any:
         """Run the graph on token ids and a mask of real tokens, both int64 (batch, length).
 
         Returns:
             The logits, float32: (masks, vocabulary) for fill-mask, in reading order over the
-            batch; (batch, labels) for text-classification.
+            batch; (batch, labels) for text-classification; (batch, length, labels) for
+            token-classification. A graph with several outputs gives a tuple of them, in the
+            order of the manifest: for question-answering start logits and end logits, both
+            (batch, length). Where a position of the batch is padding, its values mean nothing.
         """
         feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
         needed = {name: array for name, array in feeds.items() if name in self._inputs}
-        return self._session.run(None, needed)[0]
+        outputs = self._session.run(None, needed)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def usable_cpus() -> int:

@@ -14,7 +14,9 @@ from transformers import (
     AutoTokenizer,
     RobertaConfig,
     RobertaForMaskedLM,
+    RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
+    RobertaForTokenClassification,
 )
 
 from distilroberta.export import build
@@ -69,6 +71,8 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> CheckpointMaker
         kinds = {
             "fill-mask": RobertaForMaskedLM,
             "text-classification": RobertaForSequenceClassification,
+            "token-classification": RobertaForTokenClassification,
+            "question-answering": RobertaForQuestionAnswering,
         }
         model = kinds[task](RobertaConfig(**{**shape, **config}))
         for name, parameter in model.named_parameters():
@@ -93,6 +97,18 @@ def classifier(make_checkpoint: CheckpointMaker) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tagger(make_checkpoint: CheckpointMaker) -> Path:
+    """A token classification checkpoint with five labels. Read only."""
+    return make_checkpoint("token-classification", num_labels=5)
+
+
+@pytest.fixture(scope="session")
+def answerer(make_checkpoint: CheckpointMaker) -> Path:
+    """A question answering checkpoint. Read only."""
+    return make_checkpoint("question-answering")
+
+
+@pytest.fixture(scope="session")
 def mini_artifact(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The bundled checkpoint, built in all variants. Read only: copy it to change it."""
     return build(mini, tmp_path_factory.mktemp("artifacts") / "mini")
@@ -102,6 +118,18 @@ def mini_artifact(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Artif
 def classifier_artifact(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The classifier, built in all variants. Read only: copy it to change it."""
     return build(classifier, tmp_path_factory.mktemp("artifacts") / "classifier")
+
+
+@pytest.fixture(scope="session")
+def tagger_artifact(tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The token classifier, built in all variants. Read only: copy it to change it."""
+    return build(tagger, tmp_path_factory.mktemp("artifacts") / "tagger")
+
+
+@pytest.fixture(scope="session")
+def answerer_artifact(answerer: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The question answerer, built in all variants. Read only: copy it to change it."""
+    return build(answerer, tmp_path_factory.mktemp("artifacts") / "answerer")
 
 
 @pytest.fixture

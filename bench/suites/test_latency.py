@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from distilroberta.bench import texts
+from distilroberta.bench.workload import Shape
 from distilroberta.runtime import Artifact, layout, pipeline
-from distilroberta.runtime.model_config import ModelConfig
 
 _LENGTHS = (16, 128, 512)
 
@@ -29,10 +29,9 @@ def test_fill_mask(
     benchmark: Any, artifact: Artifact, circumstances: dict[str, Any], variant: str, length: int
 ) -> None:
     """Fill one mask in a text of `length` tokens."""
-    longest = ModelConfig.read(artifact.file(layout.CONFIG)).max_length
-    (workload,) = texts.workloads(artifact.file(layout.TOKENIZER), [length], longest)
+    (workload,) = texts.of_artifact(artifact, [Shape(1, length)])
     fill = pipeline("fill-mask", artifact, variant=variant, provider="cpu")
     benchmark.group = f"fill-mask, {workload.name}"
     benchmark.extra_info.update(circumstances, variant=variant, tokens=length)
-    answers = benchmark(fill, workload.text)
+    answers = benchmark(fill, workload.texts[0])
     assert len(answers) == 5

@@ -22,12 +22,19 @@ class Steady:
         return lambda: None
 
     def answer(self, workload: Any) -> Any:
-        return np.arange(8, dtype=np.float32) + np.float32(self.shift)
+        return np.arange(8, dtype=np.float32)[None] + np.float32(self.shift)
 
 
 class Reversed(Steady):
     def answer(self, workload: Any) -> Any:
         return -super().answer(workload)
+
+
+class Environment(Steady):
+    """Answers with a number that the process found in its environment."""
+
+    def answer(self, workload: Any) -> Any:
+        return np.float32(os.environ["FAKE_ENVIRONMENT"])
 
 
 class NoLoad:

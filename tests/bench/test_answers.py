@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from distilroberta.bench.answers import check, cosine
 from distilroberta.bench.workload import Workload
 
-RIGHT = np.array([1, 2, 4, 9], dtype=np.float32)
+RIGHT = np.array([[1, 2, 4, 9]], dtype=np.float32)
 
 
 class Fixed:
@@ -27,22 +27,30 @@ def test_a_constant_added_to_all_logits_is_the_same_answer() -> None:
 
 def test_cosine_of_known_vectors() -> None:
     # Less their means: (-1, 0, 1) and (0, -1, 1); their product is 1, their lengths are sqrt(2).
-    one, other = (np.array(values, dtype=np.float32) for values in ([0, 1, 2], [1, 0, 2]))
+    one, other = (np.array([values], dtype=np.float32) for values in ([0, 1, 2], [1, 0, 2]))
     assert cosine(one, other) == pytest.approx(0.5)
-    assert cosine(np.ones(3, np.float32), other) == 0
+    assert cosine(np.ones((1, 3), np.float32), other) == 0
+
+
+def test_the_rows_of_a_batch_are_one_vector_each_less_its_mean() -> None:
+    # Less their means: (-1, 1, -2, 2) and (-1, 1, 2, -2); product 2 - 8, squared lengths 10.
+    one = np.array([[0, 2], [100, 104]], dtype=np.float32)
+    other = np.array([[50, 52], [4, 0]], dtype=np.float32)
+    assert cosine(one, other) == pytest.approx(-0.6)
+    assert cosine(one, one[::-1]) == pytest.approx(0.8)  # rows in a wrong order are seen
 
 
 def test_engines_that_answer_differently_are_named(workload: Workload) -> None:
     engines = [
         Fixed("right", RIGHT),
         Fixed("shifted", RIGHT - 3),
-        Fixed("reversed", RIGHT[::-1]),
-        Fixed("short", RIGHT[:3]),
+        Fixed("reversed", RIGHT[:, ::-1]),
+        Fixed("short", RIGHT[:, :3]),
         Fixed("broken", RIGHT * np.nan),
     ]
     passed, refused = check(engines, [workload], reference="right", least=0.99)
     assert passed == {"right": pytest.approx(1), "shifted": pytest.approx(1)}
     assert set(refused) == {"reversed", "short", "broken"}
     assert "must be 0.99 or more" in refused["reversed"]
-    assert refused["short"] == "4 tokens: answers with shape (3,), must be (4,)"
+    assert refused["short"] == "4 tokens: answers with shape (1, 3), must be (1, 4)"
     assert "nan" in refused["broken"]

@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from distilroberta.bench import texts
 from distilroberta.bench.checkpoints import DISTILROBERTA, random_checkpoint
+from distilroberta.bench.workload import Shape
 from distilroberta.runtime import CheckpointError, InputError
 
 SMALL: dict[str, Any] = {
@@ -35,6 +40,13 @@ def test_it_loads_with_the_real_vocabulary(checkpoint: Path) -> None:
     encoded = tokenizer(f"Paris is the {tokenizer.mask_token} of France.", return_tensors="pt")
     assert (encoded.input_ids == tokenizer.mask_token_id).sum() == 1
     assert model(**encoded).logits.shape == (*encoded.input_ids.shape, 50265)
+
+
+def test_a_classifier(tmp_path: Path) -> None:
+    folder = random_checkpoint(tmp_path, task="text-classification", **SMALL)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert model.config.num_labels == model.classifier.out_proj.out_features == 28
+    assert model.config.vocab_size == 50265
 
 
 def test_fillers_change_no_text(checkpoint: Path, mini: Path) -> None:
@@ -69,15 +81,19 @@ def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path: Path, mini: Path) ->
 
 @pytest.mark.parametrize("length", [7, 16, 128, 511, 512])
 def test_texts_have_exactly_as_many_tokens(checkpoint: Path, length: int) -> None:
-    (workload,) = texts.workloads(checkpoint / "tokenizer.json", [length], 512)
+    (workload,) = texts.workloads(checkpoint / "tokenizer.json", [Shape(3, length)], 512)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    assert tokenizer(workload.text).input_ids == list(workload.ids)
-    assert len(workload.ids) == length
-    assert workload.ids[workload.mask] == tokenizer.mask_token_id
-    assert workload.ids.count(tokenizer.mask_token_id) == 1
+    assert workload.name == f"3 x {length} tokens"
+    assert len(workload.texts) == len(workload.ids) == len(workload.masks) == 3
+    for text, ids, mask in zip(workload.texts, workload.ids, workload.masks, strict=True):
+        assert tokenizer(text).input_ids == list(ids)
+        assert len(ids) == length
+        assert ids[mask] == tokenizer.mask_token_id
+        assert ids.count(tokenizer.mask_token_id) == 1
+    assert len(set(workload.texts)) == 3
 
 
 @pytest.mark.parametrize(("length", "says"), [(513, "the model takes 512"), (2, "no text of 2")])
 def test_a_length_that_can_not_be_had_is_refused(checkpoint: Path, length: int, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        texts.workloads(checkpoint / "tokenizer.json", [length], 512)
+        texts.workloads(checkpoint / "tokenizer.json", [Shape(1, length)], 512)

@@ -28,7 +28,7 @@ class Fake:
     def time(self, workload: Workload, warmup: int, calls: int) -> list[int]:
         number = len(self.machine.served) // self.engines
         self.machine.served.append(self.name)
-        length = len(workload.ids)
+        length = len(workload.ids[0])
         # The first call of a round is an outlier, and the machine is 10 % slower every round.
         usual = int(self.milliseconds * length * 1.1**number * MILLISECOND)
         return [100 * usual, *[usual] * (calls - 1)]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,15 +34,27 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return seen
 
 
-def worker(engine: str, *, patience: float = 60.0, **arguments: Any) -> Worker:
-    return Worker(engine, f"fake_engines:{engine}", arguments, patience=patience)
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """An interpreter that stands for another environment: it marks its processes."""
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nFAKE_ENVIRONMENT=7 exec "{sys.executable}" "$@"\n', "utf-8")
+    script.chmod(0o755)
+    return script
+
+
+def worker(
+    engine: str, *, interpreter: Path | None = None, patience: float = 60.0, **arguments: Any
+) -> Worker:
+    name = f"fake_engines:{engine}"
+    return Worker(engine, name, arguments, interpreter=interpreter, patience=patience)
 
 
 def test_a_worker_loads_answers_and_times(workload: Workload) -> None:
     with worker("Steady", shift=1.0) as steady:
         assert steady.loaded.seconds > 0
         assert (steady.loaded.resident_bytes is None) == (steady.resident_bytes() is None)
-        np.testing.assert_array_equal(steady.answer(workload), np.arange(8) + 1)
+        np.testing.assert_array_equal(steady.answer(workload), np.arange(8)[None] + 1)
         durations = steady.time(workload, 1, 3)
     assert len(durations) == 3
     assert all(duration >= 0 for duration in durations)
@@ -90,7 +104,7 @@ def test_an_engine_that_raises_goes_on(workload: Workload) -> None:
         with pytest.raises(WorkerError, match="RuntimeError: no such input") as caught:
             raising.time(workload, 0, 1)
         assert "Traceback" in caught.value.stderr
-        assert raising.answer(workload).shape == (8,)
+        assert raising.answer(workload).shape == (1, 8)
 
 
 def test_a_comparison_refuses_an_engine_that_answers_differently(
@@ -109,6 +123,23 @@ def test_a_comparison_refuses_an_engine_that_answers_differently(
     assert other.rounds == {}
     assert result.speed("Reversed", "Steady", workload.name) is None
     assert [process.poll() for process in started] == [0, 0]
+
+
+def test_an_engine_runs_in_the_environment_it_needs(workload: Workload, python: Path) -> None:
+    with worker("Environment", interpreter=python) as engine:
+        assert engine.answer(workload) == 7
+    with pytest.raises(WorkerError, match="KeyError"), worker("Environment") as engine:
+        engine.answer(workload)
+
+
+def test_limits_are_timed_among_the_engines_and_not_asked(workload: Workload, python: Path) -> None:
+    engine = EngineSpec("engine", "fake_engines:Steady", {}, 1)
+    limit = EngineSpec("limit", "fake_engines:Environment", {}, 0, interpreter=python)
+    plan = Plan(rounds=2, warmup=0, calls=1)
+    result = compare([engine], [workload], plan, reference="engine", least_cosine=1, limits=[limit])
+    assert [one.spec.name for one in result.engines] == ["engine"]
+    assert list(result.limits) == [("limit", workload.name)]
+    assert len(result.limits["limit", workload.name]) == 2
 
 
 def test_a_comparison_that_fails_leaves_no_process(

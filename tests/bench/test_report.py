@@ -8,7 +8,7 @@ from distilroberta.bench import command_line, machine, report
 from distilroberta.bench.interleave import Plan, Spread
 from distilroberta.bench.suite import Comparison, EngineResult, EngineSpec
 from distilroberta.bench.worker import Loaded
-from distilroberta.bench.workload import Workload
+from distilroberta.bench.workload import Shape, Workload
 from distilroberta.runtime import ArtifactError, InputError
 
 
@@ -38,14 +38,16 @@ def test_the_tables(comparison: Comparison, capsys: pytest.CaptureFixture[str]) 
     assert "wrong was not timed: 4 tokens: differs" in printed
 
 
-def test_json_holds_every_round(comparison: Comparison, workload: Workload) -> None:
+def test_json_holds_every_round(comparison: Comparison) -> None:
     here = machine.describe(("pytest",))
     document = report.to_json(comparison, here, "python -m this", threads=2)
     document = json.loads(json.dumps(document))
     assert document["threads"] == 2
     assert document["command"] == "python -m this"
     assert document["machine"]["packages"]["pytest"] == pytest.__version__
-    assert document["workloads"] == [{"name": "4 tokens", "tokens": 4, "text": workload.text}]
+    assert document["workloads"] == [
+        {"name": "4 tokens", "rows": 1, "tokens": 4, "texts": ["<mask> fell"]}
+    ]
     fast, _, wrong = document["engines"]
     measured = fast["workloads"]["4 tokens"]
     assert measured["rounds_ms"] == [1, 2, 3]
@@ -69,6 +71,25 @@ def test_numbers_that_are_none(listed: str) -> None:
 
 def test_numbers() -> None:
     assert command_line.numbers("16, 128,16,", "--lengths") == [16, 128]
+
+
+@pytest.mark.parametrize("listed", ["", "16,x", "8x", "0x16", "2x3x4", "-1", "1.5x2", ","])
+def test_shapes_that_are_none(listed: str) -> None:
+    with pytest.raises(InputError, match="--shapes must be tokens, or texts x tokens"):
+        command_line.shapes(listed, "--shapes")
+
+
+def test_shapes() -> None:
+    found = command_line.shapes("16, 8x128,1x16", "--shapes")
+    assert found == [Shape(1, 16), Shape(8, 128)]
+    assert list(map(str, found)) == ["16 tokens", "8 x 128 tokens"]
+
+
+def test_threads() -> None:
+    assert command_line.threads(3) == 3
+    assert command_line.threads(None) >= 1
+    with pytest.raises(InputError, match="--threads must be 1 or more, found 0"):
+        command_line.threads(0)
 
 
 def test_an_error_is_one_line_and_an_exit_code(

@@ -15,16 +15,18 @@ import pytest
 from optimum.onnxruntime import ORTModelForMaskedLM
 from transformers import AutoTokenizer, RobertaConfig
 
-from distilroberta.export import ExportError, build
-from distilroberta.export.staging import staged
+from distilroberta.export import build
 from distilroberta.quantize import onnx_file
-from distilroberta.quantize.errors import QuantizationError
+from distilroberta.quantize.errors import QuantizationError, StagingError
+from distilroberta.quantize.staging import staged
 from distilroberta.runtime import Artifact, pipeline
 from distilroberta.runtime.errors import CheckpointError, InputError
-from distilroberta.runtime.layout import SERVED_GRAPH, STANDARD_GRAPH, VARIANTS
+from distilroberta.runtime.layout import DEFAULT_VARIANTS, VARIANTS, served_graph, standard_graph
 
 Edit = Callable[[Path, str, Callable[[dict[str, Any]], Any]], None]
 
+STANDARD = {standard_graph(name) for name in DEFAULT_VARIANTS}
+SERVED = {served_graph(name) for name in DEFAULT_VARIANTS}
 BESIDE_GRAPHS = {
     *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     *("manifest.json", "README.md"),
@@ -64,12 +66,11 @@ def in_two_places(masker: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
 
 
 def test_layout_for_fill_mask(in_two_places: list[Path]) -> None:
-    graphs = {*STANDARD_GRAPH.values(), *SERVED_GRAPH.values()}
-    assert names(in_two_places[0]) == BESIDE_GRAPHS | graphs
+    assert names(in_two_places[0]) == BESIDE_GRAPHS | STANDARD | SERVED
 
 
 def test_layout_for_text_classification(classifier_artifact: Artifact) -> None:
-    assert names(classifier_artifact.path) == BESIDE_GRAPHS | set(STANDARD_GRAPH.values())
+    assert names(classifier_artifact.path) == BESIDE_GRAPHS | STANDARD
 
 
 def test_same_checkpoint_gives_the_same_bytes(in_two_places: list[Path]) -> None:
@@ -88,7 +89,7 @@ def test_no_file_holds_a_path_of_the_machine(in_two_places: list[Path]) -> None:
 
 
 def test_graphs_hold_no_traces_of_the_export(in_two_places: list[Path]) -> None:
-    for name in (*STANDARD_GRAPH.values(), *SERVED_GRAPH.values()):
+    for name in sorted(STANDARD | SERVED):
         model = onnx.load(in_two_places[0] / name, load_external_data=False)
         assert model.producer_name in ("distilroberta-onnx", "onnxruntime.transformers"), name
         assert not any(node.doc_string or node.metadata_props for node in model.graph.node), name
@@ -105,7 +106,7 @@ def test_manifest_says_where_the_weights_came_from(in_two_places: list[Path]) ->
 def test_served_graph_is_small_and_reads_the_standard_one(in_two_places: list[Path]) -> None:
     artifact = Artifact(in_two_places[0])
     for name, variant in artifact.manifest.variants.items():
-        assert (variant.graph, variant.reads) == (SERVED_GRAPH[name], (STANDARD_GRAPH[name],))
+        assert (variant.graph, variant.reads) == (served_graph(name), (standard_graph(name),))
         sizes = [artifact.manifest.files[file].bytes for file in (variant.graph, variant.standard)]
         assert sizes[0] < sizes[1] / 4, name
 
@@ -121,12 +122,12 @@ def test_variants_that_were_asked_for_in_the_usual_order(
     artifact = build(labeller, tmp_path / "artifact", variants=wanted)
     expected = [name for name in VARIANTS if name in wanted]
     assert artifact.variants == tuple(expected)
-    assert names(artifact.path) == BESIDE_GRAPHS | {STANDARD_GRAPH[name] for name in expected}
+    assert names(artifact.path) == BESIDE_GRAPHS | {standard_graph(name) for name in expected}
 
 
 def test_int8_alone_leaves_no_fp32_file(masker: Path, tmp_path: Path) -> None:
     artifact = build(masker, tmp_path / "artifact", variants=["int8"])
-    graphs = {STANDARD_GRAPH["int8"], SERVED_GRAPH["int8"]}
+    graphs = {standard_graph("int8"), served_graph("int8")}
     assert names(artifact.path) == BESIDE_GRAPHS | graphs
     assert len(pipeline(None, artifact)("Paris is <mask>.", top_k=3)) == 3
 
@@ -225,7 +226,7 @@ def test_folders_above_the_output_are_made(labeller: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
-@pytest.mark.parametrize("line", ["loading", "exporting", "making int8", "writing the tokenizer"])
+@pytest.mark.parametrize("line", ["loading", "exporting", "making int8", "writing the manifest"])
 def test_failure_leaves_nothing(
     labeller: Path, tmp_path: Path, line: str, error: BaseException
 ) -> None:
@@ -241,7 +242,7 @@ def test_failure_leaves_the_old_artifact(
     output = build(labeller, tmp_path / "artifact", variants=["fp32"]).path
     before = contents(output)
     with pytest.raises(type(error)):
-        build(labeller, output, force=True, progress=StopAt("writing the tokenizer", error))
+        build(labeller, output, force=True, progress=StopAt("writing the manifest", error))
     assert contents(output) == before
     assert list(tmp_path.iterdir()) == [output]
 
@@ -259,7 +260,7 @@ def test_failed_rename_puts_the_old_artifact_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(ExportError, match=r"artifact could not be written: .*Input/output error"):
+    with pytest.raises(StagingError, match=r"artifact could not be written: .*Input/output error"):
         build(labeller, output, variants=["fp16"], force=True)
     assert contents(output) == before
     assert list(tmp_path.iterdir()) == [output]
@@ -274,7 +275,7 @@ def test_full_disk_leaves_nothing(
 
     monkeypatch.setattr(onnx_file, "write", write)
     with pytest.raises(
-        ExportError, match=r"artifact could not be written: .*No space left"
+        StagingError, match=r"artifact could not be written: .*No space left"
     ) as raised:
         build(labeller, tmp_path / "artifact")
     assert raised.value.exit_code == 1
@@ -287,7 +288,7 @@ def test_output_that_appears_during_the_build_is_not_overwritten(
     output = tmp_path / "artifact"
 
     def progress(line: str) -> None:
-        if line.startswith("writing the tokenizer"):
+        if line.startswith("writing the manifest"):
             output.mkdir()
             (output / "mine").write_text("mine", "utf-8")
 
@@ -365,7 +366,7 @@ def test_old_artifact_is_kept_and_named_when_it_cannot_be_put_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(ExportError, match="could not be replaced; it is now in"):  # noqa: SIM117
+    with pytest.raises(StagingError, match="could not be replaced; it is now in"):  # noqa: SIM117
         with staged(output, force=True):
             pass
     assert [path.read_text() for path in tmp_path.rglob("manifest.json")] != []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ def set_architectures(folder: Path, edit_json: Edit, value: Any) -> None:
     [
         (["RobertaForMaskedLM"], "fill-mask"),
         (["RobertaForSequenceClassification"], "text-classification"),
+        (["RobertaForTokenClassification"], "token-classification"),
+        (["RobertaForQuestionAnswering"], "question-answering"),
         (["Custom", "RobertaForMaskedLM"], "fill-mask"),
     ],
 )
@@ -52,6 +55,9 @@ def test_task_is_that_of_the_architecture(
         ("fill-mask", "fill-mask"),
         ("text-classification", "text-classification"),
         ("sentiment-analysis", "text-classification"),
+        ("token-classification", "token-classification"),
+        ("ner", "token-classification"),
+        ("question-answering", "question-answering"),
     ],
 )
 @pytest.mark.parametrize("named", [["RobertaForMaskedLM"], ["RobertaModel"], None])
@@ -72,7 +78,7 @@ def test_unknown_task_is_refused(masker: Path, asked: str) -> None:
     ("named", "is_a"),
     [
         (["RobertaModel"], "is a RobertaModel"),
-        (["RobertaForQuestionAnswering", "X"], "is a RobertaForQuestionAnswering or X"),
+        (["RobertaForMultipleChoice", "X"], "is a RobertaForMultipleChoice or X"),
         ([], "is a model without a named head"),
         (None, "is a model without a named head"),
         (5, "is a model without a named head"),
@@ -95,16 +101,23 @@ def test_head_that_can_not_be_built(
         (
             "masker",
             "text-classification",
-            "classifier.dense.bias, classifier.dense.weight, classifier.out_proj.bias",
+            "classifier.dense.bias, classifier.dense.weight, classifier.out_proj.bias and others",
         ),
-        ("labeller", "fill-mask", "lm_head.bias, lm_head.decoder.bias, lm_head.dense.bias"),
+        (
+            "labeller",
+            "fill-mask",
+            "lm_head.bias, lm_head.decoder.bias, lm_head.dense.bias and others",
+        ),
+        ("labeller", "token-classification", "classifier.bias, classifier.weight"),
+        ("tagger", "question-answering", "qa_outputs.bias, qa_outputs.weight"),
+        ("answerer", "token-classification", "classifier.bias, classifier.weight"),
     ],
 )
 def test_weights_of_another_task_are_refused(
     request: pytest.FixtureRequest, kind: str, task: str, lacking: str
 ) -> None:
     checkpoint = resolve(str(request.getfixturevalue(kind)))
-    message = f"has no usable weights for {task}: {lacking} and others missing, or of another"
+    message = f"has no usable weights for {task}: {lacking} missing, or of another shape"
     with pytest.raises(CheckpointError, match=message):
         load(checkpoint, task)
 
@@ -207,6 +220,25 @@ def test_untied_output_projection_is_refused(masker_copy: Path, edit_json: Edit)
         CheckpointError, match="output projection that is not tied to its embedding"
     ):
         load(resolve(str(masker_copy)), "fill-mask")
+
+
+def test_other_labels_than_the_weights_are_refused(
+    tagger: Path, tmp_path: Path, edit_json: Edit
+) -> None:
+    folder = shutil.copytree(tagger, tmp_path / "tagger")
+    labels = {str(index): f"L{index}" for index in range(4)}
+    edit_json(folder, "config.json", lambda config: config.update(id2label=labels))
+    with pytest.raises(CheckpointError, match=r"^tagger.* (size mismatch|of another shape)"):
+        load(resolve(str(folder)), "token-classification")
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_question_answering_without_start_and_end_is_refused(
+    make_checkpoint: Callable[..., Path], labels: int
+) -> None:
+    folder = make_checkpoint("question-answering", num_hidden_layers=1, num_labels=labels)
+    with pytest.raises(CheckpointError, match=f"gives {labels} logits for a token, .* needs two"):
+        load(resolve(str(folder)), "question-answering")
 
 
 def test_loading_leaves_the_log_level_of_transformers(masker: Path, load_folder: Load) -> None:

@@ -16,7 +16,13 @@ from hypothesis import strategies
 from torch import Tensor
 
 from distilroberta.export.checkpoint import Loaded
-from distilroberta.export.graphs import FillMask, ServedFillMask, TextClassification
+from distilroberta.export.graphs import (
+    FillMask,
+    QuestionAnswering,
+    ServedFillMask,
+    TextClassification,
+    TokenClassification,
+)
 
 Load = Callable[[Path], Loaded]
 
@@ -91,6 +97,22 @@ def classes(make_checkpoint: Callable[..., Path], load_folder: Load) -> Loaded:
     return loaded
 
 
+@pytest.fixture(scope="module")
+def tags(make_checkpoint: Callable[..., Path], load_folder: Load) -> Loaded:
+    """A token classification checkpoint of two layers, in FP64."""
+    loaded = load_folder(make_checkpoint("token-classification", num_labels=5))
+    loaded.model.double()
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def spans(make_checkpoint: Callable[..., Path], load_folder: Load) -> Loaded:
+    """A question answering checkpoint of two layers, in FP64."""
+    loaded = load_folder(make_checkpoint("question-answering"))
+    loaded.model.double()
+    return loaded
+
+
 @torch.inference_mode()
 def check_fill_mask(loaded: Loaded, rows: Sequence[str]) -> None:
     ids, mask = encode(rows, loaded)
@@ -109,6 +131,26 @@ def check_classification(loaded: Loaded, rows: Sequence[str]) -> None:
     same(TextClassification(loaded.model)(ids, mask), expected(loaded, ids, mask))
 
 
+@torch.inference_mode()
+def check_token_classification(loaded: Loaded, rows: Sequence[str]) -> None:
+    ids, mask = encode(rows, loaded)
+    wanted = expected(loaded, ids, mask)
+    found = TokenClassification(loaded.model)(ids, mask)
+    assert found.shape == wanted.shape == (*ids.shape, loaded.model.config.num_labels)
+    same(found[mask == 1], wanted[mask == 1])
+
+
+@torch.inference_mode()
+def check_question_answering(loaded: Loaded, rows: Sequence[str]) -> None:
+    ids, mask = encode(rows, loaded)
+    model: Any = loaded.model
+    wanted = model(input_ids=ids, attention_mask=mask)
+    start, end = QuestionAnswering(loaded.model)(ids, mask)
+    assert start.shape == end.shape == ids.shape
+    same(start[mask == 1], wanted.start_logits[mask == 1])
+    same(end[mask == 1], wanted.end_logits[mask == 1])
+
+
 @pytest.mark.parametrize("rows", TEXTS)
 def test_fill_mask_equals_transformers(masked: Loaded, rows: list[str]) -> None:
     check_fill_mask(masked, rows)
@@ -117,6 +159,16 @@ def test_fill_mask_equals_transformers(masked: Loaded, rows: list[str]) -> None:
 @pytest.mark.parametrize("rows", TEXTS)
 def test_text_classification_equals_transformers(classes: Loaded, rows: list[str]) -> None:
     check_classification(classes, rows)
+
+
+@pytest.mark.parametrize("rows", TEXTS)
+def test_token_classification_equals_transformers(tags: Loaded, rows: list[str]) -> None:
+    check_token_classification(tags, rows)
+
+
+@pytest.mark.parametrize("rows", TEXTS)
+def test_question_answering_equals_transformers(spans: Loaded, rows: list[str]) -> None:
+    check_question_answering(spans, rows)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -137,6 +189,24 @@ def test_text_classification_of_any_shape_equals_transformers(
     check_classification(loaded, ALL_KINDS)
 
 
+@pytest.mark.parametrize("config", [*CONFIGS, pytest.param({"num_labels": 1}, id="one label")])
+def test_token_classification_of_any_shape_equals_transformers(
+    make_checkpoint: Callable[..., Path], load_folder: Load, config: dict[str, Any]
+) -> None:
+    loaded = load_folder(make_checkpoint("token-classification", **config))
+    loaded.model.double()
+    check_token_classification(loaded, ALL_KINDS)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_question_answering_of_any_shape_equals_transformers(
+    make_checkpoint: Callable[..., Path], load_folder: Load, config: dict[str, Any]
+) -> None:
+    loaded = load_folder(make_checkpoint("question-answering", **config))
+    loaded.model.double()
+    check_question_answering(loaded, ALL_KINDS)
+
+
 @hypothesis.settings(max_examples=50, deadline=None, derandomize=True)
 @hypothesis.given(
     rows=strategies.integers(1, 12).flatmap(
@@ -154,10 +224,18 @@ def test_served_rows_are_the_masks_in_reading_order(masked: Loaded, rows: list[s
     assert len(served) == "".join(rows).count("m")
 
 
-def test_answers_tell_the_texts_apart(masked: Loaded, classes: Loaded) -> None:
+def test_answers_tell_the_texts_apart(
+    masked: Loaded, classes: Loaded, tags: Loaded, spans: Loaded
+) -> None:
     """Else every comparison above would pass with a graph that reads nothing."""
     rows = ["s..m..e", "s..m..e"]  # other ordinary tokens
     with torch.inference_mode():
-        for loaded in (masked, classes):
+        for loaded in (masked, classes, tags):
             first, second = expected(loaded, *encode(rows, loaded))
             assert (first - second).abs().max() > 0.01
+        model: Any = spans.model
+        ids, mask = encode(rows, spans)
+        found = model(input_ids=ids, attention_mask=mask)
+        for logits in (found.start_logits, found.end_logits):
+            assert (logits[0] - logits[1]).abs().max() > 0.01
+        assert (found.start_logits - found.end_logits).abs().max() > 0.01

@@ -12,9 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from distilroberta.export import ParityError, build, onnx_export, parity, variants
+from distilroberta.export import ParityError, build, onnx_export, parity
 from distilroberta.export.checkpoint import Loaded
 from distilroberta.export.onnx_export import ExportedGraph
+from distilroberta.quantize.errors import AgreementError
+from distilroberta.quantize.recipe import Prepared
+from distilroberta.quantize.recipes import RECIPES
 
 Load = Callable[[Path], Loaded]
 Damage = Callable[[onnx.ModelProto], Any]
@@ -36,6 +39,20 @@ def classes(labeller: Path, load_folder: Load) -> tuple[Loaded, ExportedGraph]:
     return loaded, onnx_export.export(loaded)[0]
 
 
+@pytest.fixture(scope="module")
+def tags(tagger: Path, load_folder: Load) -> tuple[Loaded, ExportedGraph]:
+    """A token classification checkpoint and its graph."""
+    loaded = load_folder(tagger)
+    return loaded, onnx_export.export(loaded)[0]
+
+
+@pytest.fixture(scope="module")
+def spans(answerer: Path, load_folder: Load) -> tuple[Loaded, ExportedGraph]:
+    """A question answering checkpoint and its graph."""
+    loaded = load_folder(answerer)
+    return loaded, onnx_export.export(loaded)[0]
+
+
 def damaged(model: onnx.ModelProto, damage: Damage) -> onnx.ModelProto:
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
@@ -46,9 +63,8 @@ def damaged(model: onnx.ModelProto, damage: Damage) -> onnx.ModelProto:
 def check(path: Path, loaded: Loaded, graph: ExportedGraph, damage: Damage | None = None) -> float:
     model = damaged(graph.model, damage) if damage else graph.model
     onnx.save(model, path / "g.onnx")
-    axes = graph.output_axes
-    served = axes == {0: "masks"}
-    return parity.check(path / "g.onnx", loaded, served=served, output_axes=axes, what="g")
+    served = graph.outputs == {"logits": {0: "masks"}}
+    return parity.check(path / "g.onnx", loaded, served=served, outputs=graph.outputs, what="g")
 
 
 def add_to(name: str, place: tuple[int, ...], amount: float) -> Damage:
@@ -90,6 +106,35 @@ def repeat_rows(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("Concat", ["once", "once"], ["logits"], axis=0))
 
 
+def swap_outputs(model: onnx.ModelProto) -> None:
+    """Give the last output first."""
+    model.graph.output.reverse()
+
+
+def swap_values(model: onnx.ModelProto) -> None:
+    """Give the end logits under the name of the start logits, and the other way round."""
+    rename("output", "start_logits", "former")(model)
+    rename("output", "end_logits", "start_logits")(model)
+    rename("output", "former", "end_logits")(model)
+    swap_outputs(model)
+
+
+def spoil_padding(model: onnx.ModelProto) -> None:
+    """Give infinity where the attention mask is 0."""
+    graph = model.graph
+    infinity, last = np.array(np.inf, dtype=np.float32), np.array([-1])
+    graph.initializer.append(numpy_helper.from_array(infinity, "infinity"))
+    graph.initializer.append(numpy_helper.from_array(last, "last"))
+    cast = helper.make_node("Cast", ["attention_mask"], ["real_2"], to=TensorProto.BOOL)
+    nodes = [cast, helper.make_node("Unsqueeze", ["real_2", "last"], ["real_3"])]
+    for output in graph.output:
+        name, real = output.name, f"real_{len(output.type.tensor_type.shape.dim)}"
+        rename("output", name, f"{name}_clean")(model)
+        output.name = name
+        nodes.append(helper.make_node("Where", [real, f"{name}_clean", "infinity"], [name]))
+    graph.node.extend(nodes)
+
+
 def ignore_padding(model: onnx.ModelProto) -> None:
     """Attend to padding as to any token."""
     for node in model.graph.node:
@@ -108,8 +153,61 @@ def test_standard_and_served_graph_pass(
         assert 0 < check(tmp_path, loaded, graph) <= parity.TOLERANCE
 
 
-def test_classification_graph_passes(classes: tuple[Loaded, ExportedGraph], tmp_path: Path) -> None:
-    assert 0 < check(tmp_path, *classes) <= parity.TOLERANCE
+@pytest.mark.parametrize("task", ["classes", "tags", "spans"])
+def test_graph_of_another_task_passes(
+    request: pytest.FixtureRequest, tmp_path: Path, task: str
+) -> None:
+    loaded, graph = request.getfixturevalue(task)
+    assert 0 < check(tmp_path, loaded, graph) <= parity.TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({"num_hidden_layers": 3, "max_position_embeddings": 40}, id="3 layers"),
+        pytest.param({"num_attention_heads": 3, "hidden_size": 48}, id="3 heads"),
+        pytest.param({"type_vocab_size": 2, "pad_token_id": 6}, id="other padding id"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        ("text-classification", 1),
+        ("token-classification", 1),
+        ("token-classification", 9),
+        ("question-answering", 2),
+    ],
+)
+def test_graph_of_any_shape_passes(
+    make_checkpoint: Callable[..., Path],
+    load_folder: Load,
+    tmp_path: Path,
+    task: str,
+    labels: int,
+    config: dict[str, Any],
+) -> None:
+    shape = {"num_hidden_layers": 1, **config}
+    loaded = load_folder(make_checkpoint(task, num_labels=labels, **shape))
+    graph, _ = onnx_export.export(loaded)
+    assert 0 < check(tmp_path, loaded, graph) <= parity.TOLERANCE
+
+
+@pytest.mark.parametrize("task", ["masked", "tags", "spans"])
+def test_padding_is_nobodys_answer(
+    request: pytest.FixtureRequest, tmp_path: Path, task: str
+) -> None:
+    loaded, graph, *_ = request.getfixturevalue(task)
+    assert check(tmp_path, loaded, graph, spoil_padding) == check(tmp_path, loaded, graph)
+
+
+@pytest.mark.reality
+def test_graph_of_a_trained_token_classifier_passes(
+    reality: Path, load_folder: Load, tmp_path: Path
+) -> None:
+    loaded = load_folder(reality / "chunk")
+    graph, served = onnx_export.export(loaded)
+    assert served is None
+    assert 0 < check(tmp_path, loaded, graph) <= parity.TOLERANCE
 
 
 @pytest.mark.parametrize("served", [False, True], ids=["standard", "served"])
@@ -138,6 +236,75 @@ def test_wrong_values_are_refused(
     assert error.tolerance == parity.TOLERANCE
     assert error.difference is not None
     assert not error.difference <= error.tolerance
+
+
+@pytest.mark.parametrize(
+    ("task", "damage", "name", "where"),
+    [
+        pytest.param(
+            "tags",
+            add_to("classifier.bias", (4,), 1e-3),
+            "logits",
+            "batch 1, length 8",
+            id="bias of a label",
+        ),
+        pytest.param("tags", ignore_padding, "logits", "batch 2, length 17", id="tags of padding"),
+        pytest.param(
+            "spans",
+            add_to("qa_outputs.bias", (0,), 1e-3),
+            "start_logits",
+            "batch 1, length 8",
+            id="start",
+        ),
+        pytest.param(
+            "spans",
+            add_to("qa_outputs.bias", (1,), np.nan),
+            "end_logits",
+            "batch 1, length 8",
+            id="end",
+        ),
+        pytest.param("spans", swap_values, "start_logits", "batch 1, length 8", id="swapped"),
+        pytest.param(
+            "spans", ignore_padding, "start_logits", "batch 2, length 17", id="spans of padding"
+        ),
+    ],
+)
+def test_wrong_values_of_any_output_are_refused(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    task: str,
+    damage: Damage,
+    name: str,
+    where: str,
+) -> None:
+    with pytest.raises(ParityError, match=f"g, output {name}, {where}: a logit differs") as raised:
+        check(tmp_path, *request.getfixturevalue(task), damage)
+    assert raised.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("damage", "name", "message"),
+    [
+        pytest.param(
+            swap_outputs,
+            "outputs",
+            r"outputs are \['end_logits', 'start_logits'\], must be \['start_logits', 'end_log",
+            id="order",
+        ),
+        pytest.param(
+            lambda model: model.graph.output.pop(), "outputs", r"are \['start_logits'\]", id="one"
+        ),
+        pytest.param(
+            fix_axis("output", 1, 1), "end_logits", "dynamic axes of end_logits are {0:", id="axis"
+        ),
+    ],
+)
+def test_wrong_outputs_of_several_are_refused(
+    spans: tuple[Loaded, ExportedGraph], tmp_path: Path, damage: Damage, name: str, message: str
+) -> None:
+    with pytest.raises(ParityError, match=message) as raised:
+        check(tmp_path, *spans, damage)
+    assert raised.value.name == name
 
 
 @pytest.mark.parametrize(
@@ -206,13 +373,19 @@ def test_build_of_a_wrong_export_leaves_nothing(
 def test_build_of_a_wrong_variant_leaves_nothing(
     labeller: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, lowest: float
 ) -> None:
-    recipe = variants.RECIPES[name]
+    recipe = RECIPES[name]
 
-    def wrong(model: onnx.ModelProto) -> onnx.ModelProto:
-        return recipe.standard(damaged(model, add_to("out_proj.bias", (0,), 50)))
+    def prepare(*given: Any) -> Prepared:
+        prepared = recipe.prepare(*given)
 
-    monkeypatch.setitem(variants.RECIPES, name, replace(recipe, standard=wrong))
-    with pytest.raises(ParityError, match=f"variant {name} does not answer as PyTorch") as raised:
+        def rewrite(model: onnx.ModelProto, *how: Any) -> None:
+            add_to("out_proj.bias", (0,), 50)(model)
+            prepared.rewrite(model, *how)
+
+        return replace(prepared, rewrite=rewrite)
+
+    monkeypatch.setitem(RECIPES, name, replace(recipe, prepare=prepare))
+    wrong = rf"^variant {name} does not answer as FP32 does: .*, must be {lowest} \("
+    with pytest.raises(AgreementError, match=wrong):
         build(labeller, tmp_path / "artifact")
-    assert (raised.value.name, raised.value.tolerance) == (name, lowest)
     assert list(tmp_path.iterdir()) == []

@@ -77,7 +77,7 @@ def test_block_has_a_scale_of_its_own() -> None:
     table = np.zeros((1, 48), np.float32)
     table[0, 16], table[0, 47] = -254, 63.5
     codes, scales = quantize_blocks(table, 16)
-    assert scales.tolist() == [[1, 2, 0.5]]
+    assert scales.tolist() == [[0, 2, 0.5]]
     assert (codes[0, 1, 0], codes[0, 2, 15], codes[0, 0, 0]) == (1, 255, 128)
 
 

@@ -144,12 +144,18 @@ def test_unknown_variant(mini_artifact: Artifact) -> None:
 @pytest.mark.parametrize(
     ("held", "on_cpu", "on_gpu"),
     [
+        (["fp32", "fp16", "int8-static", "int8", "int4"], "int8", "fp16"),
         (["fp32", "fp16", "int8"], "int8", "fp16"),
-        (["fp32", "fp16"], "fp32", "fp16"),
+        (["fp32", "fp16", "int8-static", "int4"], "fp32", "fp16"),
         (["fp16"], "fp16", "fp16"),
-        (["fp32", "int8"], "int8", "fp32"),
+        (["fp32", "int8-static", "int8", "int4"], "int8", "fp32"),
+        (["fp16", "int8-static", "int4"], "int8-static", "fp16"),
+        (["int8-static", "int8", "int4"], "int8", "int8-static"),
+        (["fp16", "int4"], "int4", "fp16"),
+        (["int8", "int4"], "int8", "int8"),
         (["int8"], "int8", "int8"),
         (["int4"], "int4", "int4"),
+        (["int3"], "int3", "int3"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else value,
 )

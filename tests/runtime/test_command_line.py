@@ -144,6 +144,19 @@ def test_info(capsys: Capture, mini_artifact: Artifact, art: str) -> None:
     assert run_ok(capsys, "info", art, "--json") == mini_artifact.manifest.to_json()
 
 
+def test_info_shows_what_each_variant_was_built_for(
+    capsys: Capture, broken_artifact: Path, edit_json: Editor
+) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["variants"]["int8"]["target"] = "avx512_vnni"
+
+    edit_json(broken_artifact, "manifest.json", change)
+    rows = run_ok(capsys, "info", str(broken_artifact)).splitlines()
+    cells = [[cell.strip() for cell in row.split("│")[1:3]] for row in rows if "│" in row]
+    cells = [cell for cell in cells if cell[0]]  # a long scheme takes more than one line
+    assert cells == [["fp32", "portable"], ["fp16", "portable"], ["int8", "avx512_vnni"]]
+
+
 def test_info_shows_what_looks_like_markup(
     capsys: Capture, broken_artifact: Path, edit_json: Editor
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distilroberta.runtime import Artifact, ArtifactError, Manifest
+from distilroberta.runtime import Artifact, ArtifactError, Manifest, layout
 from distilroberta.runtime.manifest import MAX_BYTES
 
 VARIANT = "variants/fp32/"
@@ -41,6 +41,29 @@ def test_round_trip(mini_artifact: Artifact) -> None:
     assert again == manifest
     assert again.to_json() == manifest.to_json()
     assert (mini_artifact.path / "manifest.json").read_bytes() == manifest.to_json().encode()
+
+
+@pytest.mark.parametrize("target", layout.TARGETS)
+def test_target_survives_the_round_trip(tree: dict[str, Any], target: str) -> None:
+    put(tree, VARIANT + "target", target)
+    manifest = parse(tree)
+    assert manifest.variants["fp32"].target == target
+    assert json.loads(manifest.to_json())["variants"]["fp32"]["target"] == target
+    assert parse(manifest.to_json().encode()) == manifest
+
+
+def test_manifest_without_targets_is_portable(tree: dict[str, Any]) -> None:
+    for variant in tree["variants"].values():
+        variant.pop("target")
+    assert {variant.target for variant in parse(tree).variants.values()} == {"portable"}
+
+
+@pytest.mark.parametrize("target", ["", "avx", "AVX2", "avx10", "portable "])
+def test_unknown_target_is_refused(tree: dict[str, Any], target: str) -> None:
+    put(tree, VARIANT + "target", target)
+    message = "variants: fp32: 'target' must be one of portable, avx2, avx512, avx512_vnni, arm64"
+    with pytest.raises(ArtifactError, match=message):
+        parse(tree)
 
 
 def test_manifest_can_not_be_changed(mini_artifact: Artifact) -> None:
@@ -153,6 +176,9 @@ def test_unknown_schema_version(tree: dict[str, Any], version: int) -> None:
         (VARIANT + "agreement/cosine", None),
         (VARIANT + "agreement/same_top", True),
         (VARIANT + "agreement/kl", []),
+        (VARIANT + "target", None),
+        (VARIANT + "target", 5),
+        (VARIANT + "target", ["avx2"]),
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value),
 )

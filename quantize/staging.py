@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from distilroberta.export.errors import ExportError
+from distilroberta.quantize.errors import StagingError
 from distilroberta.runtime import layout
 from distilroberta.runtime.errors import InputError
 
@@ -60,7 +60,7 @@ def staged(output: Path, *, force: bool) -> Iterator[Path]:
 
     Raises:
         InputError: `check_output` refuses `output`, or nothing can be made beside it.
-        ExportError: the disk is full, or fails in another way.
+        StagingError: the disk is full, or fails in another way.
     """
     check_output(output, force=force)
     made = [parent for parent in output.parents if not os.path.exists(parent)]
@@ -78,7 +78,7 @@ def staged(output: Path, *, force: bool) -> Iterator[Path]:
         check_output(output, force=force)  # the build took long
         _move_into_place(staging, output)
     except OSError as error:
-        raise ExportError(f"{output} could not be written: {error}") from error
+        raise StagingError(f"{output} could not be written: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         _remove_empty(made)
@@ -104,7 +104,7 @@ def _move_into_place(staging: Path, output: Path) -> None:
             try:
                 old.rename(output)
             except OSError:  # then the only copy stays where it is, and the user is told
-                raise ExportError(f"{output} could not be replaced; it is now in {old}") from error
+                raise StagingError(f"{output} could not be replaced; it is now in {old}") from error
         aside.rmdir()
         raise
     shutil.rmtree(aside, ignore_errors=True)

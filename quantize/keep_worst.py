@@ -1,0 +1,75 @@
+"""`--sensitivity`: choose the products to keep, and show what the choice rests on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from distilroberta.quantize import sensitivity
+from distilroberta.quantize.recipe import Feed, Kept, Prepared
+from distilroberta.quantize.sensitivity import Choice, Sensitivity
+from distilroberta.quantize.sensitivity_picture import check_picture, picture
+from distilroberta.quantize.variants import Graphs
+
+# A pipe has no width: what reads it should not get a table cut to that of some terminal.
+_PIPE_WIDTH = 200
+
+
+class KeepWorst:
+    """Keeps the products that cost the most, until the divergence from FP32 is within a bound."""
+
+    def __init__(self, bound: float, path: Path | None, progress: Callable[[str], None]) -> None:
+        """Check that the picture can be written.
+
+        Args:
+            bound: the highest mean KL divergence, in nats.
+            path: where the picture goes, None for none.
+            progress: called with a line on what is done next.
+
+        Raises:
+            InputError: see `check_picture`.
+        """
+        if path is not None:
+            check_picture(path)
+        self._bound, self._path, self._progress = bound, path, progress
+        self._measured: Sensitivity | None = None
+        self._choice: Choice | None = None
+
+    def __call__(self, prepared: Prepared, graphs: Graphs, feeds: Iterable[Feed]) -> Kept:
+        """Measure each product by itself, and choose.
+
+        Raises:
+            QuantizationError: no choice meets the bound.
+        """
+        self._measured = sensitivity.measure(
+            prepared, graphs, feeds, progress=self._step("measuring each product")
+        )
+        self._choice = sensitivity.keep(
+            self._measured,
+            prepared,
+            graphs,
+            feeds,
+            self._bound,
+            progress=self._step("keeping the worst"),
+        )
+        return self._choice.kept
+
+    def show(self) -> None:
+        """Print the table, and write the picture: of what was measured, if nothing was chosen.
+
+        Raises:
+            QuantizationError: the picture can't be written.
+        """
+        if self._measured is None:
+            return
+        width = None if sys.stdout.isatty() else _PIPE_WIDTH
+        table = sensitivity.table(self._measured, self._choice)
+        Console(emoji=False, highlight=False, width=width).print(table)
+        if self._path is not None:
+            picture(self._measured, self._path, self._choice)
+
+    def _step(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self._progress(f"{what}: {done} of at most {total} graphs")
