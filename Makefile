@@ -14,11 +14,11 @@ PACKAGES := $(addprefix -p distilroberta.,$(PARTS))
 .PHONY: help demo test lint format bench bench-peers bench-quantized clean
 
 help:
-	@echo "make demo    build the bundled checkpoint and fill masks with every variant"
+	@echo "make demo    build the bundled checkpoint and fill masks with its variants"
 	@echo "             (CHECKPOINT=folder or CHECKPOINT=distilbert/distilroberta-base: another one)"
 	@echo "make test    run the tests"
 	@echo "make lint    check style, format and types"
-	@echo "make bench   measure: INT8 fill-mask against optimum, the import, latency by variant"
+	@echo "make bench   measure: INT8 fill-mask against optimum, the import, quantizing, latency by variant"
 	@echo "make bench-peers      make the environment of OpenVINO and CTranslate2, $(PEERS)"
 	@echo "make bench-quantized  measure: every variant against them, optimum and the machine's limit"
 	@echo "make clean   remove what the others made, the environment included"
@@ -41,6 +41,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m distilroberta.bench.fill_mask_int8
 	$(BIN)/python -m distilroberta.bench.import_cost
+	$(BIN)/python -m distilroberta.bench.quantizing
 	$(BIN)/python -m pytest bench --benchmark-only
 
 bench-peers: $(PEERS)/.made
@@ -54,8 +55,8 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.venv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "make needs Python 3.10 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

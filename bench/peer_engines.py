@@ -23,7 +23,7 @@ class OpenVinoModel:
         """Compile a model.
 
         Args:
-            model: its `.xml`, beside its `.bin`.
+            model: its `.xml`, beside its `.bin`, or an `.onnx`.
             threads: how many it may use.
             precision: `f32` or `bf16`, of what is not quantized; by default what OpenVINO takes
                 on this machine.

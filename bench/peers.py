@@ -15,6 +15,7 @@ from distilroberta.bench.errors import BenchError
 from distilroberta.bench.suite import EngineSpec
 from distilroberta.quantize.calibration_text import Texts
 from distilroberta.runtime import layout
+from distilroberta.runtime.model_config import ModelConfig
 
 _ENGINES = "distilroberta.bench.peer_engines"
 _MODULE = "distilroberta.bench.peer_models"
@@ -63,23 +64,38 @@ def make(interpreter: Path, task: str, checkpoint: Path, folder: Path, threads: 
     _run([interpreter, "-m", _MODULE, task, checkpoint, samples, folder])
     made = json.loads((folder / peer_models.MADE).read_text("utf-8"))
     engines = [
-        _openvino("OpenVINO FP32", folder / peer_models.OPENVINO_FP32, interpreter, threads, "f32"),
-        _openvino("OpenVINO INT8", folder / peer_models.OPENVINO_INT8, interpreter, threads, None),
+        openvino("OpenVINO FP32", folder / peer_models.OPENVINO_FP32, interpreter, threads, "f32"),
+        openvino("OpenVINO INT8", folder / peer_models.OPENVINO_INT8, interpreter, threads),
         _ctranslate2(folder, interpreter, threads),
     ]
     skipped = {}
     name, precisions = "OpenVINO BF16", made["openvino_precisions"]
     if "BF16" in precisions:
         model = folder / peer_models.OPENVINO_FP32
-        engines.insert(1, _openvino(name, model, interpreter, threads, "bf16"))
+        engines.insert(1, openvino(name, model, interpreter, threads, "bf16"))
     else:
         skipped[name] = f"OpenVINO has {', '.join(precisions)} on this machine, and no BF16"
     return Peers(engines, made["packages"], skipped)
 
 
+def openvino(
+    name: str, model: Path, interpreter: Path, threads: int, precision: str | None = None
+) -> EngineSpec:
+    """Describe a model in OpenVINO, see `peer_engines.OpenVinoModel` for its arguments."""
+    parts = (".onnx",) if model.suffix == ".onnx" else (".xml", ".bin")
+    return EngineSpec(
+        name,
+        f"{_ENGINES}:OpenVinoModel",
+        {"model": str(model), "threads": threads, "precision": precision},
+        sum(model.with_suffix(part).stat().st_size for part in parts),
+        interpreter=interpreter,
+    )
+
+
 def _samples(checkpoint: Path, task: str) -> list[list[int]]:
     tokenizer = tokenizers.Tokenizer.from_file(str(checkpoint / layout.TOKENIZER))
     tokenizer.no_padding()
+    tokenizer.enable_truncation(ModelConfig.read(checkpoint / layout.CONFIG).max_length)
     ids = [list(encoding.ids) for encoding in tokenizer.encode_batch(list(Texts()))]
     if task == "fill-mask":
         for row in ids:
@@ -95,19 +111,6 @@ def _run(command: Sequence[str | Path]) -> None:
     if done.returncode:
         said = " ".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
         raise BenchError(f"OpenVINO and CTranslate2 models could not be made: {said}")
-
-
-def _openvino(
-    name: str, model: Path, interpreter: Path, threads: int, precision: str | None
-) -> EngineSpec:
-    arguments = {"model": str(model), "threads": threads, "precision": precision}
-    return EngineSpec(
-        name,
-        f"{_ENGINES}:OpenVinoModel",
-        arguments,
-        sum(model.with_suffix(suffix).stat().st_size for suffix in (".xml", ".bin")),
-        interpreter=interpreter,
-    )
 
 
 def _ctranslate2(folder: Path, interpreter: Path, threads: int) -> EngineSpec:

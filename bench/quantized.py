@@ -6,9 +6,11 @@ Measured in one run, each engine in a process of its own, with the same number o
 same texts of an exact number of tokens, from token ids to logits:
 
 * ours: `Artifact.session` with each variant that the artifact holds;
+* our graph per tensor: the plain INT8 form, see `per_tensor`;
 * optimum FP32: the file that `optimum-cli export onnx` writes, in a bare onnxruntime session;
 * optimum INT8: that file through `ORTQuantizer`, and through onnxruntime's `quantize_dynamic`; for
   fill-mask with the embedding stored once (tied) and twice (untied), see `optimum_export`;
+* ours int8-static in OpenVINO: the standard graph of that variant, where it is measured;
 * OpenVINO FP32, BF16 where the machine has it, and INT8 through NNCF, see `peer_models`;
 * CTranslate2 INT8, whose users compute the head themselves, see `peer_engines`.
 
@@ -48,6 +50,7 @@ from distilroberta.bench import (
     optimum_export,
     peer_environment,
     peers,
+    per_tensor,
     report,
     texts,
 )
@@ -59,7 +62,9 @@ from distilroberta.bench.specs import artifact_engine, onnx_session
 from distilroberta.bench.suite import Comparison, EngineSpec, compare
 from distilroberta.bench.workload import Shape
 from distilroberta.export import build
-from distilroberta.runtime import Artifact
+from distilroberta.quantize import options as option_rules
+from distilroberta.quantize.options import Options
+from distilroberta.runtime import Artifact, layout
 from distilroberta.runtime.command_line import messages
 from distilroberta.runtime.errors import InputError
 
@@ -70,15 +75,25 @@ BOTH = "both"
 # is put together wrongly is far below.
 LEAST_COSINE = 0.95
 _REFERENCE = "optimum FP32"
+_FP32 = "fp32"  # what the plain INT8 form is made from
+_PER_TENSOR = "our graph per tensor"
 _PACKAGES = ("optimum", "optimum-onnx", "transformers", "torch", "onnx")
+# The variant for other engines, and what it is called in one of them.
+_STATIC = "int8-static"
+_STATIC_IN_OPENVINO = f"ours {_STATIC} in OpenVINO"
 _NO_PEERS = "no environment was named with --peers"
 
 
 @dataclass(frozen=True)
 class Models:
-    """The same checkpoint, as our artifact, as optimum's export and as the peers have it."""
+    """The same checkpoint, as our artifact, as optimum's export and as the peers have it.
+
+    `variants` are those of the artifact that are measured.
+    """
 
     artifact: Artifact
+    variants: list[str]
+    per_tensor: Path
     optimum: optimum_export.Exported
     peers: Peers
 
@@ -90,7 +105,7 @@ class Settings:
     shapes: list[Shape]
     plan: Plan
     threads: int
-    variants: list[str] | None
+    variants: list[str]
     interpreter: Path | None
 
 
@@ -112,30 +127,37 @@ def make(task: str, checkpoint: Path | None, folder: Path, settings: Settings) -
     """
     with messages.status("writing random weights") as status:
         source = checkpoint or random_checkpoint(folder / "checkpoint", task=task)
-        chosen: dict[str, Any] = (
-            {} if settings.variants is None else {"variants": settings.variants}
-        )
         artifact = build(
             source,
             folder / "artifact",
             task=task,
             progress=lambda step: status.update(f"our artifact: {step}"),
-            **chosen,
+            variants=[_FP32, *settings.variants],
         )
+        status.update("quantizing per tensor")
+        plain = folder / "per_tensor.onnx"
+        per_tensor.write(artifact, plain)
         status.update("exporting with optimum")
         optimum = optimum_export.export(source, folder / "optimum", task)
         if settings.interpreter is None:
             skipped = {"OpenVINO": _NO_PEERS, "CTranslate2": _NO_PEERS}
-            return Models(artifact, optimum, Peers([], {}, skipped))
+            return Models(artifact, settings.variants, plain, optimum, Peers([], {}, skipped))
         status.update("converting for OpenVINO and CTranslate2")
         made = peers.make(settings.interpreter, task, source, folder / "peers", settings.threads)
-        return Models(artifact, optimum, made)
+        if _STATIC in settings.variants:
+            graph = artifact.path / artifact.variant(_STATIC).standard
+            static = peers.openvino(
+                _STATIC_IN_OPENVINO, graph, settings.interpreter, settings.threads
+            )
+            made = replace(made, engines=[static, *made.engines])
+        return Models(artifact, settings.variants, plain, optimum, made)
 
 
 def engines(models: Models, threads: int) -> list[EngineSpec]:
     """List the engines to compare, ours first; each of ours is compared with all others."""
     optimum = models.optimum
     others = [
+        onnx_session(_PER_TENSOR, models.per_tensor, threads),
         onnx_session(_REFERENCE, optimum.fp32, threads),
         *(
             onnx_session(f"optimum INT8 {kind}".strip(), folder / optimum_export.INT8, threads)
@@ -147,7 +169,7 @@ def engines(models: Models, threads: int) -> list[EngineSpec]:
     baselines = tuple(spec.name for spec in others)
     ours = [
         artifact_engine(_ours(name), "ArtifactSession", models.artifact, name, threads, baselines)
-        for name in models.artifact.variants
+        for name in models.variants
     ]
     return [*ours, *others]
 
@@ -160,7 +182,7 @@ def measure(models: Models, settings: Settings) -> Measured:
     """Compare the engines on texts of the shapes asked for, and with the machine's limit."""
     workloads = texts.of_artifact(models.artifact, settings.shapes)
     with messages.status("counting operations") as status:
-        names = {variant: _ours(variant) for variant in models.artifact.variants}
+        names = {variant: _ours(variant) for variant in models.variants}
         limit = MachineLimit(models.artifact, names, workloads, settings.threads)
         comparison = compare(
             engines(models, settings.threads),
@@ -208,8 +230,8 @@ def main(
     shapes: str = typer.Option(
         "16,128,8x128", help="Tokens of a text, or texts x tokens, with commas between."
     ),
-    variants: str | None = typer.Option(
-        None, help="Our variants, with commas between; all without."
+    variants: str = typer.Option(
+        ",".join(layout.VARIANTS), help="Our variants, with commas between."
     ),
     peers_folder: Path | None = typer.Option(
         None, "--peers", help="The environment of OpenVINO and CTranslate2; left out without."
@@ -230,7 +252,7 @@ def main(
         shapes=command_line.shapes(shapes, "--shapes"),
         plan=Plan(rounds=rounds, warmup=warmup, calls=calls, seed=seed),
         threads=command_line.threads(threads),
-        variants=None if variants is None else [name.strip() for name in variants.split(",")],
+        variants=option_rules.check([name.strip() for name in variants.split(",")], Options()),
         interpreter=None if peers_folder is None else peer_environment.interpreter(peers_folder),
     )
     here = machine.describe(_PACKAGES)
@@ -243,6 +265,7 @@ def main(
     weights = "random weights of DistilRoBERTa's shape" if checkpoint is None else checkpoint.name
     command = command_line.exact(MODULE)
     schemes = {
+        _PER_TENSOR: per_tensor.SCHEME,
         "optimum INT8": optimum_export.INT8_SCHEME,
         "OpenVINO INT8": peers.OPENVINO_SCHEME,
         "CTranslate2 INT8": peers.CTRANSLATE2_SCHEME,

@@ -35,8 +35,11 @@ from distilroberta.bench.errors import BenchError
 from distilroberta.bench.workload import Workload
 from distilroberta.quantize.observe import observe
 
+# Of ONNX opset 23: two products of activations, Q and K, then what the softmax gives and V.
+_ATTENTION = "Attention"
 # The places of the activation and of the other factor among a product's inputs.
 _FACTORS = {
+    _ATTENTION: (0, 1),
     "MatMul": (0, 1),
     "Gemm": (0, 1),
     "MatMulInteger": (0, 1),
@@ -75,13 +78,17 @@ def count(path: Path, workloads: Sequence[Workload]) -> dict[str, Work]:
     products = [(product, _is_integer(product, model.graph)) for product in _products(model, path)]
     size = _bytes(model.graph, [product for product, _ in products])
     feeds = (_feed(workload) for workload in workloads)
-    names = [name for product, _ in products for name in (_activation(product), product.output[0])]
+    names = [name for product, _ in products for name in _measured(product)]
     works = {}
     for workload, values in zip(workloads, observe(model, names, feeds), strict=True):
         operations = {True: 0, False: 0}
         for product, is_integer in products:
-            inner = values[_activation(product)].shape[-1]
-            operations[is_integer] += 2 * inner * values[product.output[0]].size
+            first, second = (values[name] for name in _measured(product))
+            operations[is_integer] += (
+                4 * first.size * second.shape[-2]
+                if product.op_type == _ATTENTION
+                else 2 * first.shape[-1] * second.size
+            )
         works[workload.name] = Work(operations[True], operations[False], size)
     return works
 
@@ -93,10 +100,23 @@ def _feed(workload: Workload) -> dict[str, NDArray[np.int64]]:
 
 def _products(model: onnx.ModelProto, path: Path) -> Iterator[onnx.NodeProto]:
     for node in model.graph.node:
-        if node.op_type in _FACTORS and not _attribute(node, "transA"):
+        if _is_known(node):
             yield node
         elif any(name in node.op_type for name in _LIKE_A_PRODUCT):
             raise BenchError(f"{path}: the work of node {node.name}, {node.op_type}, is not known")
+
+
+def _is_known(node: onnx.NodeProto) -> bool:
+    # onnxruntime has an operator of that name of its own, with a weight.
+    is_other = node.op_type == _ATTENTION and bool(node.domain)
+    return node.op_type in _FACTORS and not is_other and not _attribute(node, "transA")
+
+
+def _measured(product: onnx.NodeProto) -> tuple[str, str]:
+    # The values whose shapes say how much work it is: activation and result, or Q and K.
+    if product.op_type == _ATTENTION:
+        return product.input[0], product.input[1]
+    return _activation(product), product.output[0]
 
 
 def _activation(product: onnx.NodeProto) -> str:

@@ -22,8 +22,9 @@ from transformers import pipeline as transformers_pipeline
 from transformers.utils import logging as transformers_logging
 
 from distilroberta.export import build
+from distilroberta.export.checkpoint import task_of
 from distilroberta.export.source import resolve
-from distilroberta.runtime import Artifact, DistilRobertaError, pipeline
+from distilroberta.runtime import Artifact, DistilRobertaError, InputError, pipeline
 
 SENTENCES = {
     "fill-mask": (
@@ -45,6 +46,7 @@ def demo(checkpoint: str = typer.Argument("examples/mini", help="A folder or a h
     console = Console()
     try:
         found = resolve(checkpoint)
+        _check(task_of(found))
         output = Path("build") / "demo" / found.name.replace("/", "--")
         with console.status("starting") as status:
             artifact = build(checkpoint, output, force=True, progress=status.update)
@@ -55,6 +57,14 @@ def demo(checkpoint: str = typer.Argument("examples/mini", help="A folder or a h
     console.print(f"The artifact is in {output}. Ask it something of your own:", soft_wrap=True)
     text = SENTENCES[artifact.task][0]
     console.print(f'  .venv/bin/distilroberta predict {output} "{text}"', soft_wrap=True)
+
+
+def _check(task: str) -> None:
+    if task not in SENTENCES:
+        raise InputError(
+            f"the checkpoint is for {task}, and pipelines are there for {' and '.join(SENTENCES)} "
+            "only: build it with `distilroberta build`, and score it with `distilroberta evaluate`"
+        )
 
 
 def _table(artifact: Artifact, checkpoint: str) -> Table:

@@ -16,11 +16,11 @@ from distilroberta.export.reference import Reference
 from distilroberta.export.source import Checkpoint, resolve
 from distilroberta.quantize import options as option_rules
 from distilroberta.quantize import staging
-from distilroberta.quantize.calibration_text import Texts
+from distilroberta.quantize.calibration_text import Progress, Texts
 from distilroberta.quantize.feeds import Feeds
 from distilroberta.quantize.options import Options
 from distilroberta.quantize.probes import Probes
-from distilroberta.quantize.quality import gate
+from distilroberta.quantize.quality import recorded
 from distilroberta.quantize.variants import Graphs, make, prepare
 from distilroberta.runtime import layout
 from distilroberta.runtime.artifact import Artifact
@@ -35,7 +35,7 @@ _TOOLS = ("distilroberta-onnx", "onnx", "onnxruntime", "tokenizers", "torch", "t
 _CONFIG_KEYS = ("max_position_embeddings", "pad_token_id", "vocab_size")
 
 
-def _silent(_: str) -> None:
+def _silent(*_: object) -> None:
     """Report progress to nobody."""
 
 
@@ -46,11 +46,12 @@ def build(
     task: str | None = None,
     variants: Sequence[str] = layout.DEFAULT_VARIANTS,
     options: Options | None = None,
-    calibration: Path | None = None,
-    data: Path | None = None,
+    calibration: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
     max_drop: float | None = None,
     force: bool = False,
     progress: Callable[[str], None] = _silent,
+    advance: Progress = _silent,
 ) -> Artifact:
     """Build an artifact from a PyTorch checkpoint.
 
@@ -64,9 +65,12 @@ def build(
             default those of the package.
         data: labelled data to score every variant on, see `quantize.quality.readers`; what they
             score goes into the manifest and the model card.
-        max_drop: with `data`, how many points of the task's main metric a variant may lose.
+        max_drop: with `data`, how many points of the task's main metric a variant may lose. It is
+            scored on a CPU, where onnxruntime computes `fp16` in FP32 and it loses nothing.
         force: replace the artifact that stands in `output`; a folder of anything else stays.
         progress: called with a line on what is done next.
+        advance: called after each calibration text of each pass, and each batch that is scored,
+            with how many texts or rows are done, and how many there are.
 
     Returns:
         The artifact, opened.
@@ -75,6 +79,7 @@ def build(
         InputError: a variant or the task is unknown, the options do not go together, or `output`
             exists or can't be made.
         StagingError: the disk is full, or fails in another way.
+        DataError: `data` can't be read, has no labels, or does not fit the task.
         CheckpointError: the checkpoint is missing, unsafe, incomplete or not a RoBERTa.
         HubError: the hub does not have it or can't be reached.
         ParityError: an FP32 graph does not answer as PyTorch does.
@@ -83,8 +88,10 @@ def build(
         QualityError: a variant loses more than `max_drop`.
     """
     options = options or Options()
-    names = option_rules.check(variants, options)
-    _check_quality(data, max_drop)
+    names = option_rules.check(variants, options, calibration)
+    labelled = None if data is None else Path(data)
+    recorded.check(labelled, max_drop)
+    texts = Texts(calibration, progress=advance)
     expanded = os.path.expanduser(output)
     if os.fspath(expanded).startswith("~"):
         raise InputError(f"{output}: there is no such user; for a folder of that name write ./~...")
@@ -98,25 +105,20 @@ def build(
     with staging.staged(target, force=force) as folder:
         _write_tokenizer(folder, loaded)
         _write_config(folder, checkpoint, loaded)
-        made = _make(folder, loaded, names, options, calibration, progress)
+        prepared = None
+        if labelled is not None:
+            progress(f"reading {labelled.name}")
+            prepared = recorded.prepare(folder, loaded.task, labelled)
+        made = _make(folder, loaded, names, options, texts, progress)
         progress("writing the manifest and the model card")
         _write_manifest(folder, checkpoint, loaded, made)
-        if data is not None:
-            progress(f"scoring the variants on {data.name}")
-            found = quality.score(Artifact(folder), loaded, data, max_drop)
+        if prepared is not None:
+            progress(f"scoring the variants on {prepared.data.name}")
+            found = quality.score(Artifact(folder), loaded, prepared, max_drop, advance)
             made = {name: replace(one, evaluation=found[name]) for name, one in made.items()}
             _write_manifest(folder, checkpoint, loaded, made)
         Artifact(folder).verify()
     return Artifact(target)
-
-
-def _check_quality(data: Path | None, max_drop: float | None) -> None:
-    if max_drop is not None and data is None:
-        raise InputError(
-            "max_drop is about labelled data (--data): add it, or leave --max-drop out"
-        )
-    if max_drop is not None:
-        gate.check_bound(max_drop)
 
 
 def _make(
@@ -124,11 +126,11 @@ def _make(
     loaded: Loaded,
     names: list[str],
     options: Options,
-    calibration: Path | None,
+    texts: Texts,
     progress: Callable[[str], None],
 ) -> dict[str, Variant]:
     tokenizer = Tokenizer(folder, ModelConfig.read(folder / layout.CONFIG))
-    feeds = Feeds(tokenizer, loaded.task, Texts(calibration))
+    feeds = Feeds(tokenizer, loaded.task, texts)
     progress("running PyTorch on the probe texts")
     probes = Probes(tokenizer, loaded.task, Reference(loaded).served)
     progress("exporting to ONNX")

@@ -19,10 +19,9 @@ from distilroberta.quantize.quality.result import Result
 from distilroberta.runtime import layout
 from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.errors import CheckpointError, InputError
-from distilroberta.runtime.manifest import Source
+from distilroberta.runtime.manifest import PYTORCH, Source
 from distilroberta.runtime.pipeline import check_batch_size
 
-PYTORCH = "PyTorch FP32"
 _WITHOUT = "fp32"
 
 
@@ -32,7 +31,7 @@ def _silent(*_: object) -> None:
 
 def evaluate(
     artifact: Artifact,
-    data: Path,
+    data: str | os.PathLike[str],
     *,
     task: str | None = None,
     data_format: str | None = None,
@@ -66,7 +65,7 @@ def evaluate(
             under the name in the manifest.
         with_pytorch: compare the variants with the checkpoint in PyTorch. Otherwise they are
             compared with the variant fp32, where it is among them.
-        starting: called with a line on what is loaded next.
+        starting: called with a line on what is done next.
         progress: called after each batch with the rows that are done, and all.
 
     Returns:
@@ -87,9 +86,10 @@ def evaluate(
     check_batch_size(batch_size)  # `measure` does too, but after the models are loaded
     if not chosen:
         raise InputError(f"no variant: choose from {', '.join(artifact.variants)}")
-    starting(f"reading {data.name}")
+    path = Path(data)
+    starting(f"reading {path.name}")
     prepared = prepare(
-        artifact.path, artifact.task, data, data_format=data_format, columns=columns, limit=limit
+        artifact.path, artifact.task, path, data_format=data_format, columns=columns, limit=limit
     )
     candidates = []
     if with_pytorch:
@@ -100,6 +100,7 @@ def evaluate(
         session = artifact.session(name, provider=provider, threads=threads)
         candidates.append(Candidate(name, session.run, artifact.bytes_of(name)))
     reference = PYTORCH if with_pytorch else _WITHOUT if _WITHOUT in chosen else None
+    starting("scoring")
     with _torch_threads(threads if with_pytorch else None):
         return measure(
             prepared, candidates, reference=reference, batch_size=batch_size, progress=progress

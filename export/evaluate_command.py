@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distilroberta.export.errors import ExportError
 from distilroberta.quantize.quality import BATCH_SIZE
 from distilroberta.runtime.artifact import Artifact
-from distilroberta.runtime.command_line import messages
+from distilroberta.runtime.command_line import Steps
 from distilroberta.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -123,24 +122,8 @@ def _names(listed: str) -> list[str]:
 def _run(artifact: Artifact, data: Path, **options: Any) -> Result:
     from distilroberta.export.evaluate import evaluate as run
 
-    bar = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *bar, TimeRemainingColumn(), console=messages, transient=True, disable=not _is_terminal()
-    ) as progress:
-        shown = progress.add_task("starting", total=None)
-        return run(
-            artifact,
-            data,
-            starting=lambda line: progress.update(shown, description=line),
-            progress=lambda done, total: progress.update(
-                shown, description="scoring", completed=done, total=total
-            ),
-            **options,
-        )
-
-
-def _is_terminal() -> bool:
-    return sys.stderr.isatty()
+    with Steps() as steps:
+        return run(artifact, data, starting=steps.start, progress=steps.advance, **options)
 
 
 def _tree(artifact: Artifact, result: Result, *, with_pytorch: bool) -> dict[str, Any]:

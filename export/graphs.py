@@ -4,7 +4,6 @@
 is served reads only a few positions, so these modules take the same weights and compute less, with
 the same result:
 
-* Q, K and V of a layer are one matrix product (one GEMM, one quantization of its input).
 * The scale 1/sqrt(head width) is part of the query weights, the one used token type part of the
   position table.
 * The last layer runs only for the positions that are read. Keys and values come from every token.
@@ -44,10 +43,9 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(bias.detach().clone().contiguous(), requires_grad=False)
 
     @classmethod
-    def of(cls, *layers: nn.Linear) -> Linear:
-        """One product in place of several `nn.Linear` that read the same input."""
-        weight = torch.cat([layer.weight.T for layer in layers], dim=1)
-        return cls(weight, torch.cat([layer.bias for layer in layers]))
+    def of(cls, layer: nn.Linear) -> Linear:
+        """The product and the bias of an `nn.Linear`."""
+        return cls(layer.weight.T, layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         return torch.matmul(x, self.weight) + self.bias
@@ -78,6 +76,10 @@ class Embeddings(nn.Module):
         real = (input_ids != self.pad_token_id).to(torch.int64)
         positions = torch.cumsum(real, dim=1) * real + self.pad_token_id
         words = nn.functional.embedding(input_ids, self.word_embeddings)
+        # onnxruntime turns an `Add` and a layer norm of shapes that it knows to be equal into
+        # `SkipLayerNormalization`, which on a CPU takes several times as long as the two. It does
+        # not follow this -1, here and in all layers.
+        words = words.reshape(words.shape[0], -1, words.shape[2])
         return self.LayerNorm(words + nn.functional.embedding(positions, self.position_embeddings))
 
 
@@ -127,43 +129,39 @@ class Heads(nn.Module):
         return context.reshape(context.shape[0], context.shape[1], self.heads * self.width)
 
 
-class FullLayer(nn.Module):
-    """A layer computed for every token."""
+class Attention(nn.Module):
+    """Q, K and V of a layer, and attention."""
 
     def __init__(self, source: Any, heads: Heads) -> None:
-        """Take the weights of a `RobertaLayer`."""
+        """Take the weights of a `RobertaSelfAttention`."""
         super().__init__()
-        attention = source.attention.self
-        query = _scaled(attention.query, 1 / math.sqrt(heads.width))
-        self.qkv = Linear.of(query, attention.key, attention.value)
+        # One product for the three would have to be taken apart again, which onnxruntime does on
+        # one thread: it costs more than larger products gain.
+        self.query = Linear.of(_scaled(source.query, 1 / math.sqrt(heads.width)))
+        self.key = Linear.of(source.key)
+        self.value = Linear.of(source.value)
         self.heads = heads
-        self.block = Block(source)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:  # (batch, length, hidden)
-        query, key, value = self.qkv(x).chunk(3, dim=-1)
-        return self.block(self.heads(query, key, value, bias), x)
+    def forward(self, x: Tensor, read: Tensor, bias: Tensor) -> Tensor:
+        # x: (batch, length, hidden); read: (batch, reads, hidden) -> (batch, reads, hidden)
+        return self.heads(self.query(read), self.key(x), self.value(x), bias)
 
 
-class LastLayer(nn.Module):
-    """A layer computed for the read positions alone; keys and values come from every token.
+class Layer(nn.Module):
+    """A layer: attention, and what follows it.
 
-    Q stands apart from K and V in the weights, in the graph that reads every token too, so that
-    both graphs hold the same weight bytes.
+    The last layer's is run in two steps, because that is for the read positions alone: keys and
+    values come from every token.
     """
 
     def __init__(self, source: Any, heads: Heads) -> None:
         """Take the weights of a `RobertaLayer`."""
         super().__init__()
-        attention = source.attention.self
-        self.query = Linear.of(_scaled(attention.query, 1 / math.sqrt(heads.width)))
-        self.key_value = Linear.of(attention.key, attention.value)
-        self.heads = heads
+        self.attention = Attention(source.attention.self, heads)
         self.block = Block(source)
 
-    def attend(self, x: Tensor, read: Tensor, bias: Tensor) -> Tensor:
-        # x: (batch, length, hidden); read: (batch, reads, hidden) -> (batch, reads, hidden)
-        key, value = self.key_value(x).chunk(2, dim=-1)
-        return self.heads(self.query(read), key, value, bias)
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:  # (batch, length, hidden)
+        return self.block(self.attention(x, x, bias), x)
 
 
 class Encoder(nn.Module):
@@ -174,7 +172,7 @@ class Encoder(nn.Module):
         super().__init__()
         heads = Heads.of(source.config)
         self.embeddings = Embeddings(source.embeddings, source.config.pad_token_id)
-        self.layer = nn.ModuleList(FullLayer(layer, heads) for layer in layers)
+        self.layer = nn.ModuleList(Layer(layer, heads) for layer in layers)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         # -> what the layers give (batch, length, hidden) and the bias (batch, 1, 1, length)
@@ -192,7 +190,7 @@ class PartialEncoder(Encoder):
         """Take the weights of a `RobertaModel`."""
         *layers, last = source.encoder.layer
         super().__init__(source, layers)
-        self.last = LastLayer(last, Heads.of(source.config))
+        self.last = Layer(last, Heads.of(source.config))
 
 
 class LanguageModelHead(nn.Module):
@@ -226,7 +224,7 @@ class FillMask(nn.Module):
         # (batch, length) -> (batch, length, vocabulary)
         x, bias = self.encoder(input_ids, attention_mask)
         last = self.encoder.last
-        x = last.block(last.attend(x, x, bias), x)
+        x = last(x, bias)
         logits = self.lm_head(x.reshape(-1, x.shape[2]))
         return logits.reshape(x.shape[0], x.shape[1], logits.shape[1])
 
@@ -257,7 +255,7 @@ class ServedFillMask(nn.Module):
         flat = x.reshape(-1, hidden)
         rows = order + (torch.arange(batch) * length)[:, None]
         last = self.encoder.last
-        context = last.attend(x, flat[rows], bias)  # (batch, columns, hidden)
+        context = last.attention(x, flat[rows], bias)  # (batch, columns, hidden)
         kept = torch.nonzero(real.reshape(-1))[:, 0]  # (masks,)
         context = context.reshape(-1, hidden)[kept]
         residual = flat[rows.reshape(-1)[kept]]
@@ -278,7 +276,7 @@ class TextClassification(nn.Module):
         # (batch, length) -> (batch, labels)
         x, bias = self.encoder(input_ids, attention_mask)
         last = self.encoder.last
-        context = last.attend(x, x[:, :_FEWEST_COLUMNS], bias)[:, :1]
+        context = last.attention(x, x[:, :_FEWEST_COLUMNS], bias)[:, :1]
         x = last.block(context, x[:, :1])[:, 0]
         return self.out_proj(torch.tanh(self.dense(x)))
 

@@ -14,8 +14,8 @@ from torch import nn
 from distilroberta.export import graphs
 from distilroberta.export.checkpoint import Loaded
 
-# The first opset with LayerNormalization. Later ones add nothing these graphs use, and every
-# runtime that people still run reads this one.
+# The first opset with LayerNormalization. Every runtime that people still run reads this one; what
+# later ones add is for the variants that need it.
 OPSET = 17
 
 # The outputs of a graph in order: the name of each, and its dynamic axes.

@@ -26,7 +26,7 @@ def replace_product(graph: onnx.GraphProto, product: Product) -> None:
         QuantizationError: the weight's inner dimension is no multiple of 16.
     """
     weight = products.matrix(graph, product.weight)
-    block = min(block_size_for(weight.shape[0]), _LARGEST_BLOCK)
+    block = min(block_size_for(weight.shape[0], product.weight), _LARGEST_BLOCK)
     codes, scales = quantize_blocks(weight.T, block)
     node = helper.make_node(
         "MatMulNBits",

@@ -7,8 +7,8 @@ will see. A file is read anew for each pass and never held: it may be of any siz
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from distilroberta.quantize.quality.text_file import lines
 from distilroberta.runtime.errors import InputError
 from distilroberta.runtime.tokenizer import Text
 
-# Sentences of many kinds, for when there are none of the user's own.
+# Texts of many kinds, for when there are none of the user's own. Some are what nobody would write,
+# and two are about as long as the model takes: a range holds only for what was seen.
 DEFAULT = Path(__file__).with_name("calibration.txt")
 
 _JSON_LINES = frozenset({".jsonl", ".ndjson"})
@@ -35,28 +36,24 @@ class Texts:
 
     def __init__(
         self,
-        path: Path | None = None,
+        path: str | os.PathLike[str] | None = None,
         *,
-        limit: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Take the texts of a file, by default the package's own.
 
         Args:
             path: the file. It is read once for each pass, so a pipe won't do.
-            limit: take no more than the first so many texts.
-            progress: called after each text of a pass. Then they are counted first.
+            progress: called after each text of a pass. Then they are counted before the first one.
 
         Raises:
-            InputError: there is no such file, or `limit` is no number of texts.
+            InputError: there is no such file.
         """
-        self.path = DEFAULT if path is None else path
+        self.path = DEFAULT if path is None else Path(path)
         if not self.path.is_file():
             raise InputError(f"calibration texts: {self.path} is not a file")
-        if limit is not None and limit < 1:
-            raise InputError(f"the limit must be a whole number from 1 up, found {limit}")
-        self._limit = limit
         self._progress = progress
+        self._total: int | None = None
 
     def __iter__(self) -> Iterator[Text]:
         """Yield each text.
@@ -67,10 +64,11 @@ class Texts:
         if self._progress is None:
             yield from self._texts()
             return
-        total = self.count()
+        if self._total is None:
+            self._total = self.count()
         for done, text in enumerate(self._texts(), 1):
             yield text
-            self._progress(done, total)
+            self._progress(done, self._total)
 
     def count(self) -> int:
         """Read all texts once and return how many there are.
@@ -84,7 +82,7 @@ class Texts:
         parse = self._of_json if self.path.suffix.lower() in _JSON_LINES else self._of_line
         parsed = (parse(line, number) for number, line in lines(self.path) if line.strip())
         found = False
-        for text in islice((text for text in parsed if text), self._limit):
+        for text in (text for text in parsed if text):
             found = True
             yield text
         if not found:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
-from rich.text import Text
 
-from distilroberta.quantize.options import Options
+from distilroberta.quantize.options import METHODS, Options
 from distilroberta.runtime import layout
-from distilroberta.runtime.command_line import messages
+from distilroberta.runtime.command_line import Steps, messages
 from distilroberta.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from distilroberta.quantize.keep_worst import KeepWorst
 
 _DEFAULT = Options()
 
@@ -22,13 +26,14 @@ TARGET = typer.Option(
     help=f"The processor int8 is for: {', '.join(layout.TARGETS)}. portable is right on all.",
 )
 CALIBRATION = typer.Option(
-    None, help="Texts to calibrate on: a line each, or JSON lines; by default 150 of ours."
+    None, help="Texts to calibrate on: a line each, or JSON lines; by default those we bring."
 )
-METHOD = typer.Option(
-    _DEFAULT.method, help="How int8-static finds ranges: minmax, entropy or percentile."
-)
+METHOD = typer.Option(_DEFAULT.method, help=f"How int8-static finds ranges: {', '.join(METHODS)}.")
 RANGES = typer.Option(None, help="Ranges for int8-static that --save-ranges wrote.")
-SAVE_RANGES = typer.Option(None, help="Where to write the ranges that int8-static found.")
+SAVE_RANGES = typer.Option(
+    None,
+    help="Where to write the ranges of int8-static, once they are found: also if it fails later.",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -53,40 +58,61 @@ def quantize(
         False, "--sensitivity", help="Keep the worst layers in a higher precision, see --bound."
     ),
     bound: float | None = typer.Option(
-        None, help="With --sensitivity: the highest KL divergence to FP32, in nats."
+        None,
+        help="With --sensitivity: the highest KL divergence to FP32, in nats, on 32 of the "
+        "calibration texts. Ranges are found on these texts too; a --calibration file of texts "
+        "like yours says more.",
     ),
     picture: Path | None = typer.Option(
         None, help="With --sensitivity: a PNG to draw what each layer costs."
+    ),
+    data: Path | None = typer.Option(
+        None, help="Labelled data to score the new variants on, beside fp32, as for `evaluate`."
+    ),
+    max_drop: float | None = typer.Option(
+        None,
+        help="With --data: refuse to add a variant that loses more points than this. Scores are "
+        "those of a CPU, where onnxruntime computes fp16 in FP32 and it loses nothing.",
     ),
     force: bool = typer.Option(False, "--force", help="Replace variants that are there."),
 ) -> None:
     """Add variants to an artifact, made from its FP32 graphs."""
     if find_spec("onnx") is None:
         raise InputError(
-            "quantize needs the export extra (onnx missing): "
-            "pip install 'distilroberta-onnx[export]'"
+            "quantize needs the quantize extra (onnx missing): "
+            "pip install 'distilroberta-onnx[quantize]'"
         )
     wanted = names(variants)
     _check_sensitivity(wanted, sensitivity, bound, picture)
-    with messages.status("starting") as status:
-        from distilroberta.quantize.add import quantize as add_variants
-        from distilroberta.quantize.keep_worst import KeepWorst
+    choose: KeepWorst | None = None
+    try:
+        with Steps() as steps:
+            from distilroberta.quantize import keep_worst
+            from distilroberta.quantize.add import quantize as add_variants
 
-        choose = KeepWorst(bound, picture, status.update) if bound is not None else None
-        try:
+            if bound is not None:
+                choose = keep_worst.KeepWorst(bound, picture, steps.start)
             add_variants(
                 artifact,
                 wanted,
                 options=Options(target, method, ranges, save_ranges),
                 calibration=calibration,
                 choose=choose,
+                data=data,
+                max_drop=max_drop,
                 force=force,
-                progress=lambda line: status.update(Text(line)),  # as text: a bracket is no markup
+                progress=steps.start,
+                advance=steps.advance,
             )
-        finally:
-            # Where no choice meets the bound, what was measured says why.
-            if choose is not None:
+    except BaseException:
+        # Where no choice meets the bound, what was measured says why. If it can't be shown, the
+        # first error is still the one to tell.
+        if choose is not None:
+            with suppress(Exception):
                 choose.show()
+        raise
+    if choose is not None:
+        choose.show()
     if sys.stderr.isatty():
         messages.print(f"look at it with: distilroberta info {artifact}", markup=False)
     typer.echo(str(artifact))
@@ -99,6 +125,11 @@ def _check_sensitivity(
         raise InputError("--sensitivity needs --bound, a KL divergence above 0, such as 0.001")
     if sensitivity and len(wanted) != 1:
         raise InputError(f"--sensitivity is for one variant at a time, found {len(wanted)}")
+    if sensitivity and wanted == ["fp16"]:
+        raise InputError(
+            "--sensitivity measures on a CPU, where onnxruntime computes fp16 in FP32, so that "
+            "nothing would be seen: choose another variant"
+        )
     for option, value in (("--bound", bound), ("--picture", picture)):
         if value is not None and not sensitivity:
             raise InputError(f"{option} is about --sensitivity: add it, or leave {option} out")

@@ -38,6 +38,18 @@ def replace_node(
         graph.node.insert(place + offset, node)
 
 
+def drop_unused_nodes(graph: onnx.GraphProto) -> None:
+    """Remove the nodes of which nothing is read, and those that only they read."""
+    read = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(graph.node):  # in an order in which a value is made before it is read
+        if read & set(node.output):
+            kept.append(node)
+            read.update(filter(None, node.input))  # "" stands for one that is left out
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+
+
 def drop_unused_weights(graph: onnx.GraphProto) -> None:
     """Remove the initializers that no node reads."""
     read = {name for node in graph.node for name in node.input}
@@ -56,7 +68,8 @@ def raise_opset(model: onnx.ModelProto, opset: int) -> None:
     """Declare a newer opset of the default domain, and bring its nodes up to it.
 
     Of the operators in the graphs of `distilroberta.export`, those that reduce changed between 17
-    and 21: their axes became an input (opset 18).
+    and 23: their axes became an input (opset 18). Others only take more types, or an attribute
+    more whose default is what they did before.
     """
     for declared in model.opset_import:
         if not declared.domain:

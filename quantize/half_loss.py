@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 
 import numpy as np
 import onnx
@@ -12,6 +12,7 @@ import onnx
 from distilroberta.quantize.errors import QuantizationError
 from distilroberta.quantize.half_trials import Trial, Trials
 from distilroberta.quantize.recipe import Feed
+from distilroberta.quantize.spread import spread
 
 # A quarter of the largest half: other texts may give larger values than those tried.
 LARGEST = float(np.finfo(np.float16).max) / 4
@@ -36,12 +37,12 @@ def too_coarse_in_half(model: onnx.ModelProto, feeds: Iterable[Feed]) -> frozens
 
     Args:
         model: an FP32 graph, which is left as it was.
-        feeds: batches to try, of which the first 32 are taken.
+        feeds: batches to try, of which 32 are taken, see `spread`.
 
     Raises:
         QuantizationError: there is no batch to try.
     """
-    tried = list(islice(feeds, _TEXTS))
+    tried = spread(feeds, _TEXTS)
     if not tried:
         raise QuantizationError("fp16 needs a text to find out what half precision can't hold")
     trials = Trials(model)

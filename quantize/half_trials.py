@@ -124,7 +124,7 @@ class Trials:
         meter = _Meter(self, self._makers)
         sizes = {name: meter.largest(name) for name in sorted(values)}
         squares = {trial: meter.squared_loss(trial) for trial in trials}
-        seen = dict.fromkeys((*sizes.values(), *squares.values()), np.float32(0))
+        seen: dict[str, Any] = dict.fromkeys((*sizes.values(), *squares.values()), np.float32(0))
         with _with_nodes(self._model.graph, meter.nodes):
             for found in observe.observe(self._model, tuple(seen), feeds):
                 for name, number in found.items():

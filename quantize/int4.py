@@ -20,8 +20,16 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from distilroberta.quantize import (
+    attention,
+    gptq,
+    graph_edit,
+    nbits,
+    observe,
+    products,
+    tied_embedding,
+)
 from distilroberta.quantize import blocks as blocks_of_8_bits
-from distilroberta.quantize import gptq, graph_edit, nbits, observe, products, tied_embedding
 from distilroberta.quantize.bias_correction import corrected_bias
 from distilroberta.quantize.errors import QuantizationError
 from distilroberta.quantize.moments import Moments
@@ -30,8 +38,6 @@ from distilroberta.quantize.products import Product
 from distilroberta.quantize.recipe import Feed, Kept, Options, Prepared, Recipe, Views
 from distilroberta.quantize.tied_embedding import Embedding
 
-# Where the vectors of the encoder's layers are: what is read after them is a head's.
-_ENCODER = "encoder."
 # Of the encoder's weights. onnxruntime's kernels sum larger blocks in another order for an odd row
 # than for an even one, and the next product quantizes that into a step.
 _BLOCKS = (32, 16)
@@ -60,11 +66,14 @@ def prepare(model: onnx.ModelProto, feeds: Iterable[Feed], options: Options) -> 
     """See `recipe.Prepare`."""
     graph = model.graph
     found = products.find(graph)
-    encoder = [one for one in found if one.weight.startswith(_ENCODER)]
+    encoder = [one for one in found if one.in_encoder]
     embedding = tied_embedding.find(graph)
     names = [one.values for one in encoder]
     if embedding.projection is not None:
         names.append(embedding.projection.input[0])
+    for one in encoder:  # known before the long work
+        _block(products.matrix(graph, one.weight).shape[0], _BLOCKS, 1, one.weight)
+    _block(embedding.table.shape[1], _EMBEDDING_BLOCKS, 2, embedding.name)
     seen = _observe(model, names, feeds)
     plan = _Plan(
         products={one.weight: _product(graph, one, seen[one.values]) for one in encoder},
@@ -79,9 +88,7 @@ def prepare(model: onnx.ModelProto, feeds: Iterable[Feed], options: Options) -> 
     return Prepared(partial(_rewrite, plan), scheme, tuple(one.weight for one in found))
 
 
-# GatherBlockQuantized takes 8 bits, and zero points of 4 bits, from 1.23.0 on
-# (https://github.com/microsoft/onnxruntime/pull/25214).
-RECIPE = Recipe(prepare, onnxruntime="1.23.0", lowest_cosine=0.9)
+RECIPE = Recipe(prepare, onnxruntime=attention.ONNXRUNTIME, lowest_cosine=0.9)
 
 
 def _sizes(plan: _Plan) -> str:
@@ -116,8 +123,9 @@ def _product(graph: onnx.GraphProto, product: Product, seen: Moments) -> _Rounde
 
 def _embedding(graph: onnx.GraphProto, embedding: Embedding, seen: dict[str, Moments]) -> _Rounded:
     table, projection = embedding.table, embedding.projection
-    # An even number of blocks, because onnxruntime 1.23 takes the zero points of the next row for
-    # the last ones of an odd number (https://github.com/microsoft/onnxruntime/pull/26506).
+    # An even number of blocks, because the lookup of onnxruntime up to 1.26 reads zero points as if
+    # those of a row, where their number is odd, did not end with a whole byte. 1.27 reads them
+    # right.
     block = _block(table.shape[1], _EMBEDDING_BLOCKS, 2, embedding.name)
     if projection is None:
         return _Rounded(gptq.quantize(table, np.eye(table.shape[1]), block), None)
@@ -140,6 +148,7 @@ def _block(columns: int, sizes: tuple[int, ...], multiple: int, name: str) -> in
 
 def _rewrite(plan: _Plan, model: onnx.ModelProto, views: Views, kept: Kept) -> None:
     graph = model.graph
+    attention.fuse(model)
     for product in products.find(graph):
         rounded = plan.products.get(product.weight)
         if rounded is None or product.weight in kept:
@@ -175,7 +184,7 @@ def _replace_positions(graph: onnx.GraphProto) -> None:
         if values is None or values.ndim != 2:
             continue
         table = np.asarray(values, dtype=np.float32)
-        block = tied_embedding.block_size_for(table.shape[1])
+        block = tied_embedding.block_size_for(table.shape[1], name)
         rounded = Blocks(*tied_embedding.quantize_blocks(table, block), None, 8)
         codes = graph_edit.add_weight(
             graph, f"{name}_quantized", rounded.codes.reshape(table.shape)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -28,6 +29,7 @@ from distilroberta.quantize import (
     ranges_file,
     tensor_ranks,
 )
+from distilroberta.quantize.options import check_place
 from distilroberta.quantize.products import Product
 from distilroberta.quantize.qdq import Values
 from distilroberta.quantize.ranges import Operand, Ranges
@@ -46,7 +48,6 @@ def prepare(model: onnx.ModelProto, feeds: Iterable[Feed], options: Options) -> 
         InputError: the method is unknown, or a file of ranges can't be used or written.
         QuantizationError: the graph has no word embedding, or ranges can't be found.
     """
-    ranges.check_method(options.method)
     operands = {one.weight: _operand(model.graph, one) for one in _products(model.graph)}
     weights = tuple(operands)
     _, projection = qdq_embedding.find(model.graph)
@@ -96,12 +97,12 @@ def _ranges(
 ) -> Ranges:
     if options.ranges is not None:
         channels = {name: operand.channels for name, operand in operands.items()}
-        return ranges_file.load(options.ranges, model.graph, channels)
+        return ranges_file.load(Path(options.ranges), model.graph, channels)
     if options.save_ranges is not None:
-        ranges_file.check_place(options.save_ranges)
+        check_place(options.save_ranges)
     found = ranges.find(model, operands, feeds, options.method)
     if options.save_ranges is not None:
-        ranges_file.save(options.save_ranges, found, model.graph)
+        ranges_file.save(Path(options.save_ranges), found, model.graph)
     return found
 
 

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from distilroberta.quantize import graph_edit, products
-from distilroberta.quantize.matmul import quantize_columns
+from distilroberta.quantize.columns import quantize_columns
 from distilroberta.quantize.products import Product
 from distilroberta.quantize.saturation import quantize_bounded_columns
 from distilroberta.quantize.smoothing import Smoothing
 from distilroberta.quantize.targets import Target
 
 # The first with blocks in QuantizeLinear.
-OPSET = 21
+_OPSET = 21
 
 _MIDDLE = 128
 _LARGEST = 127
@@ -36,9 +36,15 @@ _HIGHEST = 255 - _LOW_ZERO
 
 @dataclass(frozen=True)
 class Static:
-    """Smoothed values with a constant scale, which the smoothing makes 1."""
+    """Smoothed values with a constant scale, which the smoothing makes 1.
+
+    With `smoothed` they come smoothed from the product before. `gives` is the smoothing of what the
+    product itself gives.
+    """
 
     smoothing: Smoothing
+    smoothed: bool = False
+    gives: Smoothing | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class PerRow:
 
 
 def rewrite(
-    graph: onnx.GraphProto,
+    model: onnx.ModelProto,
     found: Mapping[str, Product],
     forms: Mapping[str, Static | PerRow],
     target: Target,
@@ -61,13 +67,14 @@ def rewrite(
     """Quantize the products whose weights `forms` names; all others stay.
 
     Args:
-        graph: an FP32 graph, changed in place.
+        model: an FP32 graph, changed in place; its opset is raised to 21 if it is older.
         found: its products by weight.
         forms: how their values are quantized, by weight. Products that read the same values must
             have the same form.
         target: what the weights are for.
     """
-    writer = _Writer(graph, target)
+    graph_edit.raise_opset(model, _OPSET)
+    writer = _Writer(model.graph, target)
     for weight, form in forms.items():
         if isinstance(form, Static):
             writer.static(found[weight], form)
@@ -94,14 +101,13 @@ class _Writer:
         bias = np.asarray(graph_edit.weight(self._graph, product.bias_name()), np.float32)
         codes = self._codes.get(product.values)
         if codes is None:
-            nodes, codes = self._static_codes(product, smoothing)
-        bias_name = graph_edit.add_weight(
-            self._graph, f"{product.weight}_bias", smoothing.bias(weight, bias)
-        )
+            nodes, codes = self._static_codes(product, form)
+        weight, bias = smoothing.weight(weight), smoothing.bias(weight, bias)
+        if form.gives is not None:
+            weight, bias = form.gives.of_product(weight, bias)
+        bias_name = graph_edit.add_weight(self._graph, f"{product.weight}_bias", bias)
         output = str(product.bias.output[0])
-        nodes.append(
-            self._product(product, codes, _MIDDLE, smoothing.weight(weight), output, bias_name)
-        )
+        nodes.append(self._product(product, codes, _MIDDLE, weight, output, bias_name))
         graph_edit.replace_node(self._graph, product.node, nodes)
         self._graph.node.remove(product.bias)
 
@@ -121,22 +127,28 @@ class _Writer:
         )
         graph_edit.replace_node(self._graph, product.node, nodes)
 
-    def _static_codes(
-        self, product: Product, smoothing: Smoothing
-    ) -> tuple[list[onnx.NodeProto], str]:
+    def _static_codes(self, product: Product, form: Static) -> tuple[list[onnx.NodeProto], str]:
         values = product.values
-        shift = graph_edit.add_weight(self._graph, f"{product.weight}_shift", smoothing.shift)
-        factor = graph_edit.add_weight(
-            self._graph, f"{product.weight}_factor", 1 / smoothing.divisor
-        )
-        shifted, smooth, codes = (f"{values}_{part}" for part in ("shifted", "smooth", "codes"))
+        smooth, codes = f"{values}_smooth", f"{values}_codes"
         self._codes[values] = codes
+        nodes = []
+        if form.smoothed:
+            smooth = values
+        else:
+            shift = graph_edit.add_weight(
+                self._graph, f"{product.weight}_shift", form.smoothing.shift
+            )
+            factor = graph_edit.add_weight(
+                self._graph, f"{product.weight}_factor", 1 / form.smoothing.divisor
+            )
+            shifted = f"{values}_shifted"
+            nodes += [
+                helper.make_node("Sub", [values, shift], [shifted], name=shifted),
+                helper.make_node("Mul", [shifted, factor], [smooth], name=smooth),
+            ]
         one, zero = self._constant(1.0, np.float32), self._constant(_MIDDLE, np.uint8)
-        return [
-            helper.make_node("Sub", [values, shift], [shifted], name=shifted),
-            helper.make_node("Mul", [shifted, factor], [smooth], name=smooth),
-            helper.make_node("QuantizeLinear", [smooth, one, zero], [codes], name=codes),
-        ], codes
+        nodes.append(helper.make_node("QuantizeLinear", [smooth, one, zero], [codes], name=codes))
+        return nodes, codes
 
     def _row_codes(
         self, product: Product, scale: str, form: PerRow

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
 from distilroberta.quantize import sensitivity
+from distilroberta.quantize.errors import QuantizationError
 from distilroberta.quantize.recipe import Feed, Kept, Prepared
 from distilroberta.quantize.sensitivity import Choice, Sensitivity
 from distilroberta.quantize.sensitivity_picture import check_picture, picture
 from distilroberta.quantize.variants import Graphs
+from distilroberta.runtime.errors import DistilRobertaError
 
 # A pipe has no width: what reads it should not get a table cut to that of some terminal.
 _PIPE_WIDTH = 200
@@ -39,37 +42,43 @@ class KeepWorst:
         self._choice: Choice | None = None
 
     def __call__(self, prepared: Prepared, graphs: Graphs, feeds: Iterable[Feed]) -> Kept:
-        """Measure each product by itself, and choose.
+        """Measure each product by itself, choose, and write the picture.
+
+        Where nothing can be chosen, the picture is of what was measured.
 
         Raises:
-            QuantizationError: no choice meets the bound.
+            QuantizationError: no choice meets the bound, or the picture can't be written.
         """
         self._measured = sensitivity.measure(
             prepared, graphs, feeds, progress=self._step("measuring each product")
         )
-        self._choice = sensitivity.keep(
-            self._measured,
-            prepared,
-            graphs,
-            feeds,
-            self._bound,
-            progress=self._step("keeping the worst"),
-        )
+        try:
+            self._choice = sensitivity.keep(
+                self._measured,
+                prepared,
+                graphs,
+                feeds,
+                self._bound,
+                progress=self._step("keeping the worst"),
+            )
+        except QuantizationError:
+            with suppress(DistilRobertaError):  # that no choice was found is the one to tell
+                self._draw(self._measured)
+            raise
+        self._draw(self._measured)
         return self._choice.kept
 
     def show(self) -> None:
-        """Print the table, and write the picture: of what was measured, if nothing was chosen.
-
-        Raises:
-            QuantizationError: the picture can't be written.
-        """
+        """Print the table of what was measured, and of the choice if there is one."""
         if self._measured is None:
             return
         width = None if sys.stdout.isatty() else _PIPE_WIDTH
         table = sensitivity.table(self._measured, self._choice)
         Console(emoji=False, highlight=False, width=width).print(table)
+
+    def _draw(self, measured: Sensitivity) -> None:
         if self._path is not None:
-            picture(self._measured, self._path, self._choice)
+            picture(measured, self._path, self._choice)
 
     def _step(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self._progress(f"{what}: {done} of at most {total} graphs")

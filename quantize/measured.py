@@ -49,23 +49,24 @@ def _row(name: str, manifest: Manifest) -> str:
 
 
 def _evaluated(manifest: Manifest) -> str:
-    evaluated = {
-        name: variant.evaluation
-        for name, variant in manifest.variants.items()
-        if variant.evaluation is not None
-    }
-    if not evaluated:
-        return ""
-    first = next(iter(evaluated.values()))
-    rows = [
-        f"| {name} | {one.value:.4f} | {one.reference:.4f} | "
-        f"{_or_dash(one.same_top, '.1%')} | {_or_dash(one.kl, '.2g')} |"
-        for name, one in evaluated.items()
-    ]
-    return f"""\
-On `{first.data}` (SHA-256 `{first.data_sha256}`), {first.metric}:
+    # A table for each data and reference: variants may have been added on other data.
+    tables: dict[tuple[str, str, str, str], list[str]] = {}
+    for name, variant in manifest.variants.items():
+        one = variant.evaluation
+        if one is not None:
+            of = (one.data, one.data_sha256, one.metric, one.reference_name)
+            tables.setdefault(of, []).append(
+                f"| {name} | {one.value:.4f} | {one.reference:.4f} | "
+                f"{_or_dash(one.same_top, '.1%')} | {_or_dash(one.kl, '.2g')} |"
+            )
+    return "".join(_table(*of, rows) for of, rows in tables.items())
 
-| variant | score | PyTorch FP32 | same top answer | KL (nats) |
+
+def _table(data: str, digest: str, metric: str, reference: str, rows: list[str]) -> str:
+    return f"""\
+On `{data}` (SHA-256 `{digest}`), {metric}:
+
+| variant | score | {reference} | same top answer | KL (nats) |
 |---|---|---|---|---|
 {chr(10).join(rows)}
 

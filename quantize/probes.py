@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from distilroberta.quantize import run
 from distilroberta.quantize.errors import AgreementError
+from distilroberta.quantize.quality.agreement import log_softmax
 from distilroberta.runtime.manifest import Agreement
 from distilroberta.runtime.session import Session
 from distilroberta.runtime.tokenizer import Tokenizer
@@ -73,12 +74,14 @@ class Probes:
 
         Raises:
             AgreementError: as `measure`, for the logits of the masks.
+            QuantizationError: onnxruntime can't load or run it.
         """
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = run.load(path)
         cases = self._cases[::_STANDARD_EVERY]
         found = []
         for ids, _ in cases:
-            logits = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+            feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+            logits = run.outputs(session, feed)[0]
             found.append(_rows(logits[ids == self._mask_token_id]))
         _checked(found, [logits for _, logits in cases], lowest, path.name)
 
@@ -90,7 +93,7 @@ def compare(found: Sequence[Rows], expected: Sequence[Rows]) -> Agreement:
     same, kl = [], []
     for ours, theirs in zip(found, expected, strict=True):
         same.append(ours.argmax(axis=1) == theirs.argmax(axis=1))
-        p, q = _log_softmax(theirs), _log_softmax(ours)
+        p, q = log_softmax(theirs), log_softmax(ours)
         kl.append((np.exp(p) * (p - q)).sum(axis=1))
     return Agreement(
         rows=sum(map(len, expected)),
@@ -121,11 +124,6 @@ def _rows(output: Any) -> Rows:
     return np.asarray(output, dtype=np.float64).reshape(-1, output.shape[-1])
 
 
-def _log_softmax(logits: Rows) -> Rows:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
-
-
 def _encoded(tokenizer: Tokenizer, task: str) -> Iterator[NDArray[np.int64]]:
     # -> (1, length) each
     for encoding in tokenizer.encode(TEXTS):
@@ -133,6 +131,7 @@ def _encoded(tokenizer: Tokenizer, task: str) -> Iterator[NDArray[np.int64]]:
         if task != "fill-mask":
             yield ids
             continue
+        assert tokenizer.mask_token_id is not None
         for place in range(1, ids.shape[1] - 1, _MASK_EVERY):
             masked = ids.copy()
             masked[0, place] = tokenizer.mask_token_id

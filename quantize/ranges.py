@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from distilroberta.quantize.errors import QuantizationError
 from distilroberta.quantize.histogram import Histogram
 from distilroberta.quantize.observe import observe
+from distilroberta.quantize.options import METHODS, check_method
 from distilroberta.quantize.recipe import Feed
 from distilroberta.quantize.smoothing import ChannelRange, Smoothing, Vector
-from distilroberta.runtime.errors import InputError
 
 # In per cent of the values.
 _SHARE = 99.99
@@ -29,7 +29,7 @@ _CUTS: dict[str, Callable[[Histogram], float] | None] = {
     "entropy": Histogram.entropy,
     "percentile": lambda histogram: histogram.percentile(_SHARE),
 }
-METHODS = tuple(_CUTS)
+assert set(_CUTS) == set(METHODS)
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,6 @@ class Ranges:
     of: Mapping[str, Range]
 
 
-def check_method(method: str) -> None:
-    """Check the name of a method.
-
-    Raises:
-        InputError: there is none of this name.
-    """
-    if method not in METHODS:
-        raise InputError(f"unknown method {method!r}: choose from {', '.join(METHODS)}")
-
-
 def find(
     model: onnx.ModelProto, operands: Mapping[str, Operand], feeds: Iterable[Feed], method: str
 ) -> Ranges:
@@ -90,7 +80,7 @@ def find(
         model: an FP32 graph, which is not changed.
         operands: what is watched, by the name of the weight.
         feeds: batches, which are iterated over twice unless `method` is `minmax`.
-        method: one of `METHODS`.
+        method: one of `options.METHODS`.
 
     Raises:
         InputError: there is no such method.

@@ -19,7 +19,8 @@ import onnx
 
 from distilroberta.quantize import products
 from distilroberta.quantize.errors import QuantizationError
-from distilroberta.quantize.ranges import METHODS, Range, Ranges
+from distilroberta.quantize.options import METHODS, check_place
+from distilroberta.quantize.ranges import Range, Ranges
 from distilroberta.quantize.smoothing import Vector
 from distilroberta.runtime.errors import InputError
 
@@ -38,17 +39,6 @@ def digest(graph: onnx.GraphProto, weights: Iterable[str]) -> str:
     return found.hexdigest()
 
 
-def check_place(path: Path) -> None:
-    """Check that a file can be written, before the work whose result it is to hold.
-
-    Raises:
-        InputError: it is a folder, or there is no folder to hold it.
-    """
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        wrong = "is a folder" if path.is_dir() else "lies in no folder that exists"
-        raise InputError(f"ranges can't be saved: {path} {wrong}: name one in an existing folder")
-
-
 def save(path: Path, ranges: Ranges, graph: onnx.GraphProto) -> None:
     """Write ranges; a file that is there is replaced, and stays as it was if that fails.
 
@@ -58,7 +48,7 @@ def save(path: Path, ranges: Ranges, graph: onnx.GraphProto) -> None:
         graph: the FP32 graph they were found on.
 
     Raises:
-        InputError: there is no place for it, see `check_place`.
+        InputError: there is no place for it, see `options.check_place`.
         QuantizationError: the disk is full, or fails in another way.
     """
     check_place(path)

@@ -22,7 +22,28 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """Load a graph on the CPU; neither the graph nor a file is needed afterwards.
 
     Raises:
-        QuantizationError: the folder for temporary files can't hold the graph.
+        QuantizationError: the folder for temporary files can't hold the graph, or onnxruntime can't
+            load it.
+    """
+    try:
+        # Through a file, which onnxruntime reads in pieces: as bytes, 330 MB would be held three
+        # times.
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "graph.onnx"
+            onnx.save(model, str(path))
+            return load(path)
+    except OSError as error:
+        raise QuantizationError(
+            f"a graph could not be written to a temporary file: {error}; make room there, or name "
+            "another folder with TMPDIR"
+        ) from error
+
+
+def load(path: Path) -> onnxruntime.InferenceSession:
+    """Load a graph's file on the CPU.
+
+    Raises:
+        QuantizationError: onnxruntime can't load it.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cpus()
@@ -30,19 +51,9 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     # Between two runs there is Python to do: threads that spin meanwhile would hold it up.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        # Through a file, which onnxruntime reads in pieces: as bytes, 330 MB would be held three
-        # times.
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "graph.onnx"
-            onnx.save(model, str(path))
-            return onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-    except OSError as error:
-        raise QuantizationError(
-            f"a graph could not be written to a temporary file: {error}; make room there, or name "
-            "another folder with TMPDIR"
-        ) from error
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own types share no base but this
+        raise _refused("load", path.name, error) from error
 
 
 def outputs(
@@ -51,9 +62,22 @@ def outputs(
     """Return the named outputs of a graph for a batch, all of them if `names` is None.
 
     Inputs that the graph does not take are left out.
+
+    Raises:
+        QuantizationError: onnxruntime can't run the graph.
     """
     taken = {value.name for value in session.get_inputs()}
-    found: list[NDArray[Any]] = session.run(
-        names, {name: values for name, values in feed.items() if name in taken}
-    )
+    given = {name: values for name, values in feed.items() if name in taken}
+    try:
+        found: list[NDArray[Any]] = session.run(names, given)
+    except Exception as error:
+        raise _refused("run", "a graph that was made", error) from error
     return found
+
+
+def _refused(what: str, graph: str, error: Exception) -> QuantizationError:
+    said = " ".join(str(error).split())
+    return QuantizationError(
+        f"onnxruntime {onnxruntime.__version__} can't {what} {graph}: {said}; install a newer one, "
+        "or leave this variant out"
+    )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distilroberta.quantize.matmul import quantize_columns
+from distilroberta.quantize.columns import quantize_columns
 
 _LARGEST = 127
 _LARGEST_OF_PAIR = 128

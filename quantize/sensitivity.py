@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from distilroberta.quantize import recipe, run
 from distilroberta.quantize.errors import QuantizationError
 from distilroberta.quantize.quality.agreement import AgreementTally
 from distilroberta.quantize.recipe import Feed, Kept, Prepared
+from distilroberta.quantize.spread import spread
 from distilroberta.quantize.variants import Graphs
 
 # The FP32 logits of so many texts are held: 0.2 MB for each mask of DistilRoBERTa.
@@ -106,7 +106,6 @@ def measure(
     graphs: Graphs,
     feeds: Iterable[Feed],
     *,
-    texts: int = TEXTS,
     progress: Progress = _silent,
 ) -> Sensitivity:
     """Quantize each product alone and compare the logits of the served graph with FP32's.
@@ -114,8 +113,8 @@ def measure(
     Args:
         prepared: the recipe.
         graphs: the FP32 graphs, which are not changed.
-        feeds: batches of one text each, so that none is padded; with masks for fill-mask.
-        texts: how many of them to take.
+        feeds: batches of one text each, so that none is padded; with masks for fill-mask. Of more
+            than 32 some are taken, see `spread`.
         progress: called after each graph.
 
     Raises:
@@ -127,7 +126,7 @@ def measure(
         raise QuantizationError(
             f"this variant ({prepared.scheme}) quantizes no products, so there are none to keep"
         )
-    reference = _Reference(prepared, graphs, feeds, texts)
+    reference = _Reference(prepared, graphs, feeds)
     baseline = reference.measure(frozenset(weights))
     progress(1, len(weights) + 1)
     effects = []
@@ -152,7 +151,6 @@ def keep(
     feeds: Iterable[Feed],
     bound: float,
     *,
-    texts: int = TEXTS,
     progress: Progress = _silent,
 ) -> Choice:
     """Keep the fewest of the worst products with which the divergence is within a bound.
@@ -166,7 +164,6 @@ def keep(
         graphs: the FP32 graphs, which are not changed.
         feeds: as for `measure`; the same or others.
         bound: the largest mean divergence from FP32, in nats.
-        texts: how many of the feeds to take.
         progress: called after each graph.
 
     Raises:
@@ -174,7 +171,7 @@ def keep(
             compare, or the logits of a graph are not finite.
     """
     order = [effect.weight for effect in sensitivity.worst()]
-    reference = _Reference(prepared, graphs, feeds, texts)
+    reference = _Reference(prepared, graphs, feeds)
     everything = reference.measure(frozenset(order))
     progress(1, len(order) + 1)
     if not everything.kl <= bound:
@@ -199,8 +196,8 @@ def table(sensitivity: Sensitivity, choice: Choice | None = None) -> Table:
     laid_out = Table(
         "quantized alone",
         title=Text(
-            f"{sensitivity.texts} texts, {sensitivity.rows} rows, against FP32; none quantized: "
-            f"KL {alone.kl:.3g} nats, same top {alone.same_top:.2%}"
+            f"{sensitivity.texts} of the calibration texts, {sensitivity.rows} rows, against FP32; "
+            f"none quantized: KL {alone.kl:.3g} nats, same top {alone.same_top:.2%}"
         ),
         caption=Text(_caption(choice)) if choice else None,
     )
@@ -217,18 +214,6 @@ def table(sensitivity: Sensitivity, choice: Choice | None = None) -> Table:
     return laid_out
 
 
-def to_json(sensitivity: Sensitivity, choice: Choice | None = None) -> dict[str, Any]:
-    """Return all that was measured as what `json.dumps` takes; `choice` is null without one."""
-    chosen = None
-    if choice:
-        chosen = {
-            "bound": choice.bound,
-            "kept": [one.weight for one in sensitivity.worst() if one.weight in choice.kept],
-            "curve": [asdict(point) for point in choice.curve],
-        }
-    return {**asdict(sensitivity), "choice": chosen}
-
-
 def _caption(choice: Choice) -> str:
     none, chosen = choice.curve[0], choice.chosen
     return (
@@ -241,12 +226,10 @@ def _caption(choice: Choice) -> str:
 class _Reference:
     """The FP32 logits of some texts, and how near a recipe comes to them."""
 
-    def __init__(
-        self, prepared: Prepared, graphs: Graphs, feeds: Iterable[Feed], texts: int
-    ) -> None:
+    def __init__(self, prepared: Prepared, graphs: Graphs, feeds: Iterable[Feed]) -> None:
         self._prepared = prepared
         self._model = graphs.standard if graphs.served is None else graphs.served
-        self._feeds = list(islice(feeds, texts))
+        self._feeds = spread(feeds, TEXTS)
         self._logits = list(_logits(run.session(self._model), self._feeds))
         self.texts = len(self._feeds)
         self.rows = sum(map(len, self._logits))

@@ -26,7 +26,7 @@ _CURVE_INCHES = 5.0
 # The powers of ten that axes show without taking one out.
 _WITHOUT_EXPONENT = (-2, 3)
 
-_OF_A_LAYER = re.compile(r"encoder\.(?:layer\.(\d+)|last)\.(?:block\.)?(.+)\.weight")
+_OF_A_LAYER = re.compile(r"encoder\.(?:layer\.(\d+)|last)\.(?:block\.|attention\.)?(.+)\.weight")
 
 
 def check_picture(path: Path) -> None:

@@ -61,6 +61,12 @@ class Smoothing:
         """Return the bias, (out,), that makes up for the shift."""
         return (bias + self.shift.astype(np.float64) @ weight).astype(np.float32)
 
+    def of_product(
+        self, weight: NDArray[np.float32], bias: Vector
+    ) -> tuple[NDArray[np.float32], Vector]:
+        """Return the weight, (in, channels), and bias of a product that gives smoothed values."""
+        return weight / self.divisor, (bias - self.shift) / self.divisor
+
 
 def smooth(seen: ChannelRange, largest_weight: Vector, limit: float) -> Smoothing:
     """Smooth a channel range so that what was seen lies within +-limit.

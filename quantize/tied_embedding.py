@@ -59,18 +59,22 @@ def find(graph: onnx.GraphProto) -> Embedding:
     return Embedding(name, table, lookup, _node(graph, "Gemm", name))
 
 
-def block_size_for(hidden: int) -> int:
+def block_size_for(columns: int, name: str) -> int:
     """Return the largest block the operators know that divides a row.
+
+    Args:
+        columns: the length of a row.
+        name: the weight's name, for the message.
 
     Raises:
         QuantizationError: none does.
     """
     for size in _BLOCK_SIZES:
-        if hidden % size == 0:
+        if columns % size == 0:
             return size
     raise QuantizationError(
-        f"the embedding is {hidden} wide, which no block size of {_BLOCK_SIZES} divides: INT8 "
-        "needs a multiple of 16; leave out the int8 variant"
+        f"{name} has rows of {columns}, which no block size of {_BLOCK_SIZES} divides: blocks of 8 "
+        "bits need a multiple of 16; leave out the variants int8 and int4"
     )
 
 
@@ -116,7 +120,8 @@ def quantize_embedding(
     graph = model.graph
     found = find(graph)
     if quantized is None:
-        codes, scales = quantize_blocks(found.table, block_size_for(found.table.shape[1]))
+        block = block_size_for(found.table.shape[1], found.name)
+        codes, scales = quantize_blocks(found.table, block)
         quantized = Blocks(codes, scales, None, _BITS)
     packed = nbits.pack(quantized.codes, quantized.bits)
     name = found.name

@@ -12,11 +12,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from types import TracebackType
 from typing import Any
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distilroberta.runtime.errors import DistilRobertaError
 
@@ -25,6 +26,60 @@ _INTERRUPTED = 130
 
 # Results go to stdout, all else to stderr.
 messages = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+
+
+class Steps:
+    """What a command does now and how far it is: on a terminal, and nothing in a pipe.
+
+    It is a context manager; what it shows goes away at its end.
+    """
+
+    def __init__(self) -> None:
+        """Begin with a step that nothing is known of."""
+        # By itself rich would write to a pipe where the environment forces colours.
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TimeRemainingColumn(),
+            console=messages,
+            transient=True,
+            redirect_stdout=False,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task("starting", total=None, count="")
+
+    def __enter__(self) -> Steps:
+        """Show it."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Take it away."""
+        self._progress.stop()
+
+    def start(self, line: str) -> None:
+        """Name the next step; how far it is, is not known yet."""
+        # A task's total can't be taken back, so each step is another task.
+        self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(line, total=None, count="")
+
+    def advance(self, done: int, total: int) -> None:
+        """Say how far the step is; if that is less than before, it began again."""
+        if done < self._progress.tasks[0].completed:
+            self._progress.reset(self._task)
+        self._progress.update(self._task, completed=done, total=total, count=f"{done}/{total}")
+
+
+class _Handler(logging.Handler):
+    # One line for each record, also in a pipe, where rich's own handler breaks it at 80 columns.
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(record.getMessage())
 
 
 def make_app() -> typer.Typer:
@@ -41,10 +96,9 @@ def make_app() -> typer.Typer:
     def options(
         verbose: bool = typer.Option(False, "--verbose", "-v", help="Show what is chosen and why."),
     ) -> None:
-        handler = RichHandler(console=messages, show_time=False, show_path=False)
         level = logging.INFO if verbose else logging.WARNING
         logging.getLogger("distilroberta").setLevel(level)
-        logging.getLogger("distilroberta").handlers[:] = [handler]
+        logging.getLogger("distilroberta").handlers[:] = [_Handler()]
 
     for part in sorted(entry_points(group=COMMANDS), key=lambda part: part.name):
         part.load()(app)
@@ -61,10 +115,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         make_app()(list(arguments))
     except DistilRobertaError as error:
-        messages.print(f"distilroberta: {one_line(error)}", markup=False)
+        _say(error)
         return error.exit_code
     except KeyboardInterrupt:
-        messages.print("distilroberta: interrupted")
+        _say("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has left (`| head`); nothing more can be written to it.
@@ -77,6 +131,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     # Python would show the source line that warned.
+    _say(message)
+
+
+def _say(message: Exception | str) -> None:
     messages.print(f"distilroberta: {one_line(message)}", markup=False)
 
 

@@ -17,6 +17,8 @@ from distilroberta.runtime import layout
 from distilroberta.runtime.errors import ArtifactError
 
 SCHEMA_VERSION = 1
+# What the variants of a build are scored beside.
+PYTORCH = "PyTorch FP32"
 MAX_BYTES = 1 << 20
 _SHA256_DIGITS = 64
 
@@ -40,12 +42,15 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How close a variant's logits are to PyTorch's, over the probe texts of the build.
+    """How close a variant's logits are to FP32's, over the probe texts.
+
+    FP32 is PyTorch where `build` measured it, and the artifact's own FP32 graph where `quantize`
+    added the variant.
 
     `rows` is the number of logit rows compared (masks, or texts), `largest_difference` the largest
     absolute difference of a logit, `cosine` the cosine similarity of all logits taken as one
     vector, `same_top` the share of rows with the same highest logit, `kl` the mean
-    Kullback-Leibler divergence of the softmax in nats, PyTorch's distribution first.
+    Kullback-Leibler divergence of the softmax in nats, FP32's distribution first.
     """
 
     rows: int
@@ -57,11 +62,12 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a variant scored on labelled data when it was built, and what PyTorch did.
+    """What a variant scored on labelled data when it was made, and what its reference did.
 
     `data` is the file's name and `data_sha256` the digest of its bytes. `metric` names the task's
-    main metric, `value` is the variant's and `reference` PyTorch's. `same_top` and `kl` are as in
-    `Agreement`, over the rows of this data; both are None for a regression.
+    main metric, `value` is the variant's and `reference` that of `reference_name`: PyTorch where
+    `build` made the variant, the artifact's `fp32` where `quantize` did. `same_top` and `kl` are
+    as in `Agreement`, over the rows of this data; both are None for a regression.
     """
 
     data: str
@@ -71,6 +77,7 @@ class Evaluation:
     reference: float
     same_top: float | None
     kl: float | None
+    reference_name: str = PYTORCH
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ class Variant:
     served graph of their own it is the same file. `opset` is that of the default domain, and
     `onnxruntime` the oldest release that runs the graph. `target` is the kind of processor it was
     made for, one of `layout.TARGETS`; manifests of before there were targets have none.
-    `evaluation` is None where the artifact was built without labelled data.
+    `evaluation` is None where the variant was made without labelled data. `made_with` names the
+    releases that made it, None where those are the manifest's `tools`.
     """
 
     graph: str
@@ -97,6 +105,7 @@ class Variant:
     agreement: Agreement
     target: str = layout.PORTABLE
     evaluation: Evaluation | None = None
+    made_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +246,7 @@ def _variant(entry: _Reader) -> Variant:
         ),
         target=_target(entry),
         evaluation=_evaluation(entry),
+        made_with=entry.optional_text("made_with"),
     )
 
 
@@ -252,6 +262,7 @@ def _evaluation(entry: _Reader) -> Evaluation | None:
         reference=found.real("reference"),
         same_top=found.optional_real("same_top"),
         kl=found.optional_real("kl"),
+        reference_name=found.text("reference_name") if "reference_name" in found.tree else PYTORCH,
     )
 
 

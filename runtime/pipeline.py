@@ -59,7 +59,7 @@ class Pipeline(ABC):
 
     @property
     def variant(self) -> str:
-        """The variant that answers: `fp32`, `fp16` or `int8`."""
+        """The variant that answers, such as `fp32` or `int8`."""
         return self.session.variant
 
     def __repr__(self) -> str:

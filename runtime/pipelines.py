@@ -32,8 +32,8 @@ def pipeline(
         task: `fill-mask`, `text-classification` or its alias `sentiment-analysis`; None takes the
             artifact's own.
         model: the artifact's folder, or an opened `Artifact`.
-        variant: `fp32`, `fp16`, `int8`; `auto` is INT8 on a CPU and FP16 on a GPU, or what the
-            artifact holds in their place.
+        variant: `fp32`, `fp16`, `int8-static`, `int8`, `int4`; `auto` is INT8 on a CPU and FP16 on
+            a GPU, or what the artifact holds in their place.
         provider: `cpu`, `cuda`, `tensorrt`; `auto` takes CUDA where it starts, otherwise the CPU.
             What was chosen is in the pipeline's `variant` and `provider`.
         threads: how many threads compute one call, as many as this process has CPUs by default.

@@ -87,6 +87,7 @@ def test_wheel_holds_the_four_parts_and_nothing_else(wheel: Path) -> None:
     parts = {f"distilroberta/{part}" for part in ("runtime", "quantize", "export", "bench")}
     assert {f"{part}/py.typed" for part in parts} <= names
     assert {f"{part}/__init__.py" for part in parts} <= names
+    assert "distilroberta/quantize/calibration.txt" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names} == {
         "distilroberta",
@@ -120,6 +121,25 @@ def test_runtime_answers_without_the_rest(python: Path, mini_artifact: Artifact)
     assert [row["score"] for row in answer] == pytest.approx(
         [row["score"] for row in expected], abs=1e-2
     )
+
+
+def test_quantize_extra_is_enough_to_quantize(
+    wheel: Path, mini_artifact: Artifact, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "environment", with_pip=True)
+    folder = tmp_path / "environment" / ("Scripts" if os.name == "nt" else "bin")
+    python = folder / "python"
+    wanted = f"{wheel}[quantize]"
+    pip(python, "install", "--only-binary=:all:", "-c", str(CONSTRAINTS), wanted)
+    artifact = Path(shutil.copytree(mini_artifact.path, tmp_path / "artifact"))
+    words = ["quantize", str(artifact), "--variants", "int8-static"]
+    command = [str(python.with_name("distilroberta" + python.suffix)), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (0, f"{artifact}\n"), done.stderr
+    assert "int8-static" in Artifact(artifact).variants
+    for name in ("torch", "transformers"):
+        there = subprocess.run([str(python), "-c", f"import {name}"], capture_output=True)
+        assert there.returncode != 0, f"{name} is there too"
 
 
 def test_command_says_how_to_get_the_command_line(python: Path) -> None:

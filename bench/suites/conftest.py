@@ -10,7 +10,7 @@ import pytest
 from distilroberta.bench import machine
 from distilroberta.bench.checkpoints import MINI
 from distilroberta.export import build
-from distilroberta.runtime import Artifact
+from distilroberta.runtime import Artifact, layout
 from distilroberta.runtime.session import usable_cpus
 
 
@@ -19,7 +19,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The bundled checkpoint in all variants."""
     if not (MINI / "config.json").is_file():
         pytest.skip(f"no checkpoint at {MINI}: the latency suite runs in a clone")
-    return build(MINI, tmp_path_factory.mktemp("latency") / "artifact")
+    folder = tmp_path_factory.mktemp("latency") / "artifact"
+    return build(MINI, folder, variants=layout.VARIANTS)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,9 @@ from distilroberta.quantize.quality.errors import QualityError
 from distilroberta.quantize.quality.result import Result
 from distilroberta.runtime.errors import InputError
 
+# Of a loss in points, which is a hundred times the difference of two scores.
+_ROUNDING = 1e-9
+
 
 def check_bound(max_drop: float) -> None:
     """Check a bound by itself, before the work begins.
@@ -23,7 +26,8 @@ def check(result: Result, max_drop: float) -> None:
     """Check that no variant loses more than `max_drop` points against the reference.
 
     Raises:
-        QualityError: one does, or more; it names them all, and is about the worst.
+        QualityError: one does, or more, or a loss is not a number; it names them all, and is about
+            the worst.
         InputError: the data has no labels, nothing was compared, or the bound is no bound.
     """
     check_bound(max_drop)
@@ -34,10 +38,12 @@ def check(result: Result, max_drop: float) -> None:
             f"{result.data}: a loss can't be stated without labels and a reference; give data with "
             "labels, or leave out --max-drop"
         )
-    over = {name: points for name, points in losses.items() if points > max_drop}
+    allowed = max_drop + _ROUNDING
+    # Also where it is not a number.
+    over = {name: points for name, points in losses.items() if not points <= allowed}
     if not over:
         return
-    worst = max(over, key=lambda name: over[name])
+    worst = max(over, key=lambda name: (math.isnan(over[name]), over[name]))
     said = "; ".join(_said(result, name, points) for name, points in over.items())
     raise QualityError(
         worst,

@@ -17,7 +17,7 @@ import json, sys
 from pathlib import Path
 assert sys.argv[1:3] == ["-m", "distilroberta.bench.peer_models"], sys.argv
 task, checkpoint, samples, folder = sys.argv[3:]
-if not Path(checkpoint, "config.json").is_file():
+if not Path(checkpoint, "model.safetensors").is_file():
     sys.exit("a line\\nno model in " + checkpoint)
 for name, size in {"openvino_fp32": 40, "openvino_int8": 10}.items():
     Path(folder, name + ".xml").write_bytes(b"x")
@@ -55,6 +55,16 @@ def test_the_engines_of_a_checkpoint(tmp_path: Path, classifier: Path) -> None:
     }
 
 
+def test_onnx_graph_in_openvino(tmp_path: Path) -> None:
+    graph = tmp_path / "model.onnx"
+    graph.write_bytes(b"x" * 5)
+    found = peers.openvino("ours", graph, tmp_path / "python", 2)
+    assert (found.name, found.file_bytes) == ("ours", 5)
+    assert found.engine == "distilroberta.bench.peer_engines:OpenVinoModel"
+    assert found.arguments == {"model": str(graph), "threads": 2, "precision": None}
+    assert found.interpreter == tmp_path / "python"
+
+
 def test_bf16_where_the_machine_has_it(tmp_path: Path, classifier: Path) -> None:
     python = interpreter(tmp_path, "FP32", "BF16")
     found = peers.make(python, "text-classification", classifier, tmp_path / "made", 2)
@@ -68,7 +78,7 @@ def test_what_is_calibrated_on(tmp_path: Path, mini: Path, task: str) -> None:
     peers.make(interpreter(tmp_path), task, mini, tmp_path / "made", 1)
     samples = json.loads((tmp_path / "made" / "samples.json").read_text("utf-8"))
     tokenizer = AutoTokenizer.from_pretrained(mini)
-    plain = tokenizer(list(Texts())).input_ids
+    plain = tokenizer(list(Texts()), truncation=True, max_length=512).input_ids
     masks = [row.count(tokenizer.mask_token_id) for row in samples]
     assert set(masks) == {int(task == "fill-mask")}
     assert list(map(len, samples)) == list(map(len, plain))
@@ -79,7 +89,8 @@ def test_what_is_calibrated_on(tmp_path: Path, mini: Path, task: str) -> None:
 def test_a_conversion_that_fails(tmp_path: Path, mini: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    (other / "tokenizer.json").write_bytes((mini / "tokenizer.json").read_bytes())
+    for name in ("tokenizer.json", "config.json"):
+        (other / name).write_bytes((mini / name).read_bytes())
     with pytest.raises(BenchError, match=r"could not be made: a line no model in .*other"):
         peers.make(interpreter(tmp_path), "fill-mask", other, tmp_path / "made", 1)
     with pytest.raises(BenchError, match="nowhere can't be run"):

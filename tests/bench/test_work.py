@@ -20,7 +20,7 @@ from distilroberta.runtime import Artifact
 WIDE = np.ones((4, 32), dtype=np.float32)
 
 
-def save(path: Path, nodes: list[onnx.NodeProto], **weights: np.ndarray) -> Path:
+def save(path: Path, nodes: list[onnx.NodeProto], opset: int = 17, **weights: np.ndarray) -> Path:
     """Write a graph whose nodes read `x`, the token ids as float32 (1, 4), and give `logits`."""
     cast = helper.make_node("Cast", ["input_ids"], ["x"], to=TensorProto.FLOAT)
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])
@@ -28,7 +28,7 @@ def save(path: Path, nodes: list[onnx.NodeProto], **weights: np.ndarray) -> Path
     initializers = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     model = helper.make_model(
         helper.make_graph([cast, *nodes], "graph", [ids], [logits], initializers),
-        opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)],
+        opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)],
         ir_version=8,
     )
     onnx.save(model, str(path))
@@ -113,12 +113,45 @@ def test_products_of_each_kind(tmp_path: Path, workload: Workload) -> None:
         assert count(path, [workload]) == {workload.name: expected}, number
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("is_split", [False, True])
+def test_attention_is_two_products_of_activations(
+    tmp_path: Path, workload: Workload, heads: int, is_split: bool
+) -> None:
+    """Of 2 queries and 6 keys of width 2, however many heads share it and wherever they stand."""
+    shapes = {"two": np.array([1, 2, 2]), "six": np.array([1, 6, 2])}
+    attributes = {"q_num_heads": heads, "kv_num_heads": heads}
+    if is_split:
+        shapes = {
+            "two": np.array([1, heads, 2, 2 // heads]),
+            "six": np.array([1, heads, 6, 2 // heads]),
+        }
+        attributes = {}
+    nodes = [
+        node("MatMul", "x w", "twelve"),
+        node("Reshape", "x two", "q"),
+        node("Reshape", "twelve six", "k"),
+        node("Attention", "q k k", "logits", **attributes),
+    ]
+    w = np.ones((4, 12), dtype=np.float32)
+    path = save(tmp_path / "model.onnx", nodes, opset=23, w=w, **shapes)
+    # 4 to 12; then each of 2 rows with each of 6, over 2 channels, and back.
+    product, attention = 2 * 4 * 12, 2 * (2 * 6 * 2) + 2 * (2 * 6 * 2)
+    size = w.nbytes + shapes["six"].nbytes  # and the shape that the keys are seen in
+    assert count(path, [workload]) == {workload.name: Work(0, product + attention, size)}
+
+
 @pytest.mark.parametrize(
     ("kind", "attributes"),
-    [("FusedMatMul", {}), ("MultiHeadAttention", {"num_heads": 1}), ("Gemm", {"transA": 1})],
+    [
+        ("FusedMatMul", {}),
+        ("MultiHeadAttention", {"num_heads": 1}),
+        ("Attention", {"num_heads": 1, "domain": "com.microsoft"}),
+        ("Gemm", {"transA": 1}),
+    ],
 )
 def test_a_product_that_is_not_known_is_no_silent_zero(
-    tmp_path: Path, workload: Workload, kind: str, attributes: dict[str, int]
+    tmp_path: Path, workload: Workload, kind: str, attributes: dict[str, Any]
 ) -> None:
     path = save(tmp_path / "model.onnx", [node(kind, "x x", "logits", **attributes)])
     with pytest.raises(BenchError, match=f"the work of node logits, {kind}, is not known"):

@@ -17,7 +17,10 @@ from transformers import AutoTokenizer, RobertaConfig
 
 from distilroberta.export import build
 from distilroberta.quantize import onnx_file
+from distilroberta.quantize.calibration_text import Texts
 from distilroberta.quantize.errors import QuantizationError, StagingError
+from distilroberta.quantize.options import Options
+from distilroberta.quantize.quality.errors import DataError
 from distilroberta.quantize.staging import staged
 from distilroberta.runtime import Artifact, pipeline
 from distilroberta.runtime.errors import CheckpointError, InputError
@@ -301,7 +304,7 @@ def test_width_that_int8_can_not_take_is_refused_and_the_others_are_not(
     make_checkpoint: Callable[..., Path], tmp_path: Path
 ) -> None:
     narrow = make_checkpoint("text-classification", hidden_size=36, num_hidden_layers=1)
-    with pytest.raises(QuantizationError, match=r"36 wide.*leave out the int8 variant"):
+    with pytest.raises(QuantizationError, match=r"rows of 36.*leave out the variants int8 and"):
         build(narrow, tmp_path / "artifact")
     assert list(tmp_path.iterdir()) == []
     assert build(narrow, tmp_path / "artifact", variants=["fp32", "fp16"]).task
@@ -336,6 +339,117 @@ def test_output_is_checked_before_the_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "artifact").mkdir()
     with pytest.raises(InputError, match="artifact exists"):
         build(tmp_path / "no checkpoint", tmp_path / "artifact")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(method="mean"), "unknown method 'mean': choose from minmax, entropy, percentile"),
+        (Options(target="x86"), "unknown target 'x86': choose from portable, avx2"),
+        (Options(ranges=Path("no.json")), r"--ranges: no\.json is not a file"),
+        (Options(save_ranges=Path("no/r.json")), "ranges can't be saved"),
+    ],
+)
+def test_options_are_checked_before_any_work(
+    labeller: Path, tmp_path: Path, options: Options, message: str
+) -> None:
+    said: list[str] = []
+    with pytest.raises(InputError, match=message):
+        build(
+            labeller,
+            tmp_path / "artifact",
+            variants=["int8-static", "int8"],
+            options=options,
+            progress=said.append,
+        )
+    assert said == []
+
+
+def test_calibration_file_that_is_missing_is_refused_before_any_work(
+    labeller: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    with pytest.raises(InputError, match=r"no\.txt is not a file"):
+        build(labeller, tmp_path / "artifact", calibration=Path("no.txt"), progress=said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sentence\tlabel\nGood.\tno such label\n", "no such label"),
+        ("sentence\nGood.\n", "label"),
+        ("", "data.tsv"),
+        (None, "data.tsv can't be read"),
+    ],
+    ids=["wrong label", "no label", "empty", "missing"],
+)
+def test_labelled_data_is_checked_before_the_export(
+    labeller: Path, tmp_path: Path, content: str | None, message: str
+) -> None:
+    data = tmp_path / "data.tsv"
+    if content is not None:
+        data.write_text(content, "utf-8")
+    before = names(tmp_path)
+    with pytest.raises(DataError, match=message):
+        build(
+            labeller,
+            tmp_path / "artifact",
+            data=data,
+            progress=StopAt("exporting", AssertionError("exported")),
+        )
+    assert names(tmp_path) == before
+
+
+def test_masks_without_words_are_refused_before_the_export(masker: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"text": "It <mask>."}\n', "utf-8")
+    with pytest.raises(DataError, match=r"data\.jsonl has no labels, which a score needs"):
+        build(
+            masker,
+            tmp_path / "artifact",
+            data=data,
+            progress=StopAt("running PyTorch", AssertionError("too late")),
+        )
+    assert names(tmp_path) == {"data.jsonl"}
+
+
+def test_progress_is_told_of_each_calibration_text_and_each_scored_row(
+    labeller: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data.tsv"
+    data.write_text("sentence\tlabel\nGood.\t1\nBad.\t0\nWell.\t1\n", "utf-8")
+    told: list[tuple[int, int]] = []
+    build(
+        labeller,
+        tmp_path / "artifact",
+        variants=["int8-static"],
+        data=data,
+        advance=lambda done, total: told.append((done, total)),
+    )
+    texts = Texts().count()
+    assert told == [*((done, texts) for done in range(1, texts + 1)), (3, 3)]
+
+
+def test_paths_may_be_strings(labeller: Path, tmp_path: Path) -> None:
+    (tmp_path / "data.tsv").write_text("sentence\tlabel\nGood.\t1\nBad.\t0\n", "utf-8")
+    (tmp_path / "texts.txt").write_text("\n".join(map(str, Texts())) + "\nOne more.\n", "utf-8")
+    made = build(
+        str(labeller),
+        str(tmp_path / "artifact"),
+        variants=["int8-static"],
+        calibration=str(tmp_path / "texts.txt"),
+        data=str(tmp_path / "data.tsv"),
+    ).variant("int8-static")
+    assert f"minmax of {Texts().count() + 1} texts" in made.scheme
+    assert made.evaluation is not None
+
+
+def test_calibration_texts_that_nothing_reads_are_refused(labeller: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("One text.\n", "utf-8")
+    with pytest.raises(InputError, match=r"^--calibration is about variants that are made"):
+        build(labeller, tmp_path / "a", variants=["fp32"], calibration=tmp_path / "texts.txt")
+    assert names(tmp_path) == {"texts.txt"}
 
 
 def test_checkpoint_that_is_refused_leaves_nothing(masker: Path, tmp_path: Path) -> None:

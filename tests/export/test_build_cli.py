@@ -65,8 +65,14 @@ def test_pickle_is_one_line_in_a_process_and_never_read(masker_copy: Path, tmp_p
         (["--task", "fill-mask"], "has no usable weights for fill-mask: lm_head.bias"),
         (["--variants", "fp32,fp8"], "unknown variant 'fp8': choose from fp32, fp16, int8"),
         (["--variants", " , "], "no variant: choose from fp32, fp16, int8"),
+        (["--method", "mean"], "unknown method 'mean': choose from minmax, entropy, percentile"),
+        (["--target", "x86"], "unknown target 'x86': choose from portable, avx2, avx512, "),
+        (["--ranges", "no.json", "--variants", "int8-static"], "--ranges: no.json is not a file"),
     ],
-    ids=["unknown task", "task of another head", "unknown variant", "no variant"],
+    ids=[
+        *("unknown task", "task of another head", "unknown variant", "no variant"),
+        *("unknown method", "unknown target", "no ranges"),
+    ],
 )
 def test_wrong_option(
     capsys: Capture, labeller: Path, tmp_path: Path, options: list[str], said: str

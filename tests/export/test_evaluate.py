@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from distilroberta.export import build
-from distilroberta.export.evaluate import PYTORCH, evaluate
+from distilroberta.export.evaluate import evaluate
 from distilroberta.quantize.quality import evaluation
 from distilroberta.runtime import Artifact, InputError, pipeline
 from distilroberta.runtime.command_line import run
+from distilroberta.runtime.manifest import PYTORCH
 
 Capture = pytest.CaptureFixture[str]
 

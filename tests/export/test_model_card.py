@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -94,6 +95,32 @@ def test_figures_are_those_of_the_manifest(classifier_artifact: Artifact) -> Non
         assert float(cosine) == pytest.approx(measured.cosine, abs=1e-6)
         assert float(kl) == pytest.approx(measured.kl, rel=0.06)
     assert f"The logits of {measured.rows} probe texts" in text
+
+
+@pytest.mark.parametrize(
+    ("artifact", "answer", "shapes"),
+    [
+        ("mini_artifact", None, None),
+        ("classifier_artifact", None, None),
+        ("tagger_artifact", "logits", (5,)),
+        ("answerer_artifact", "starts", ()),
+    ],
+)
+def test_use_that_the_card_shows_works(
+    request: pytest.FixtureRequest, artifact: str, answer: str | None, shapes: tuple[int, ...]
+) -> None:
+    built = request.getfixturevalue(artifact)
+    text = (built.path / "README.md").read_text("utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    found: dict[str, Any] = {}
+    exec(code.replace("path/to/this/folder", str(built.path)), found)  # noqa: S102
+    if answer is None:
+        assert found["answer"].task == built.task
+        return
+    assert found[answer].shape == (1, len(found["encoding"].ids), *shapes)
+    if built.task == "question-answering":
+        assert found["ends"].shape == found["starts"].shape
+        assert not (found["ends"] == found["starts"]).all()
 
 
 def test_size_of_a_served_variant_is_that_of_both_its_files(masker: Path, tmp_path: Path) -> None:

@@ -192,6 +192,15 @@ def int8_graphs(calibration: Callable[..., list[Feeds]]) -> Quantize:
 
 
 @pytest.fixture(scope="session")
+def many(wide_fill_mask: Any) -> dict[str, NDArray[Any]]:
+    """Rows of twelve tokens with a mask each: a classifier gives few logits for a row."""
+    ids = np.random.default_rng(0).integers(10, 250, size=(64, 12))
+    ids[:, 0], ids[:, 11] = 0, 2
+    ids[:, 5] = wide_fill_mask.tokenizer.mask_token_id
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+@pytest.fixture(scope="session")
 def trained(reality: Path, export: Export) -> Callable[[str], Exported]:
     """Export a trained checkpoint: `mlm`, `sst2` or `chunk`. Read only."""
     return lambda name: export(reality / name)

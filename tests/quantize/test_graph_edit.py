@@ -19,7 +19,7 @@ Run = Callable[[onnx.ModelProto, dict[str, NDArray[Any]]], Any]
 EXPORTED = ["wide_fill_mask", "wide_classifier", "wide_tagger", "wide_answerer"]
 
 
-def raised(model: onnx.ModelProto, opset: int = 21) -> onnx.ModelProto:
+def raised(model: onnx.ModelProto, opset: int = 23) -> onnx.ModelProto:
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
     graph_edit.raise_opset(copied, opset)
@@ -38,7 +38,7 @@ def test_every_exported_graph_is_valid_at_the_newer_opset(
     for model in (graphs.standard, graphs.served):
         if model is not None:
             newer = raised(model)
-            assert default_opset(newer) == 21
+            assert default_opset(newer) == 23
             onnx.checker.check_model(newer, full_check=True)
 
 
@@ -82,9 +82,9 @@ def test_opset_of_another_domain_stays(standard: onnx.ModelProto) -> None:
     model = raised(standard)
     graph_edit.uses_contrib_operators(model)
     graph_edit.uses_contrib_operators(model)
-    newer = raised(model, 22)
+    newer = raised(model, 24)
     assert [(one.domain, one.version) for one in newer.opset_import] == [
-        ("", 22),
+        ("", 24),
         ("com.microsoft", 1),
     ]
 
@@ -120,3 +120,57 @@ def test_nodes_take_the_place_of_one_and_unused_weights_go() -> None:
     assert [list(node.output) for node in graph.node] == [["b"], ["n"], ["c"], ["d"]]
     graph_edit.drop_unused_weights(graph)
     assert [tensor.name for tensor in graph.initializer] == ["a"]
+
+
+def net(*nodes: tuple[str, str], outputs: str) -> onnx.GraphProto:
+    """A graph of nodes, each given by what it reads and what it gives."""
+    made = [helper.make_node("Any", reads.split(), gives.split()) for reads, gives in nodes]
+    return helper.make_graph(made, "g", [], [onnx.ValueInfoProto(name=n) for n in outputs.split()])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs", "kept"),
+    [
+        ([("x", "a"), ("a", "b"), ("b", "c")], "c", "abc"),
+        ([("x", "a"), ("a", "b"), ("b", "c")], "b", "ab"),
+        ([("x", "a"), ("a", "b"), ("b", "c")], "a", "a"),
+        ([("x", "a"), ("x", "b"), ("b", "c"), ("a", "d"), ("x", "e")], "d", "ad"),
+        ([("x", "a"), ("x", "b"), ("a b", "c"), ("b", "d")], "c", "abc"),
+        ([("x", "a"), ("a", "b m"), ("m", "c"), ("b", "d")], "c", "abc"),
+        ([("x", "a"), ("a", "b m"), ("m", "c"), ("b", "d")], "d", "abd"),
+        ([("x", "a"), ("a", "b m"), ("m", "c"), ("b", "d")], "a", "a"),
+        ([("x", "a"), ("x", "b"), ("a", "c"), ("b", "d")], "d c", "abcd"),
+    ],
+    ids=[
+        "all are read",
+        "the end of a chain",
+        "a chain",
+        "between those that stay",
+        "read twice",
+        "the second output is read",
+        "the first output is read",
+        "no output is read",
+        "two outputs of the graph",
+    ],
+)
+def test_nodes_of_which_nothing_is_read_go(
+    nodes: list[tuple[str, str]], outputs: str, kept: str
+) -> None:
+    graph = net(*nodes, outputs=outputs)
+    before = {node.output[0]: node.SerializeToString() for node in graph.node}
+    graph_edit.drop_unused_nodes(graph)
+    assert [node.output[0] for node in graph.node] == list(kept)
+    assert all(node.SerializeToString() == before[node.output[0]] for node in graph.node)
+
+
+@pytest.mark.parametrize("exported", EXPORTED)
+def test_exported_graphs_have_no_unused_nodes(
+    request: pytest.FixtureRequest, exported: str
+) -> None:
+    graphs = request.getfixturevalue(exported).graphs
+    for model in (graphs.standard, graphs.served):
+        if model is not None:
+            copied = onnx.GraphProto()
+            copied.CopyFrom(model.graph)
+            graph_edit.drop_unused_nodes(copied)
+            assert copied == model.graph

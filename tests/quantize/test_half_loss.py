@@ -124,19 +124,12 @@ def test_value_that_is_no_better_known_is_not_kept() -> None:
     assert found_in(nodes, large, half=half) == set()
 
 
-def test_batches_are_read_up_to_a_number() -> None:
-    class Texts:
-        def __init__(self) -> None:
-            self.read = 0
-
-        def __iter__(self) -> Any:
-            while True:
-                self.read += 1
-                yield FEEDS[0]
-
-    texts = Texts()
-    found_in(BLOCK, texts)  # type: ignore[arg-type]
-    assert texts.read == 32
+def test_longest_batch_is_tried_wherever_it_is() -> None:
+    """A file may end with its longest texts, and most of its batches are not tried."""
+    longest = {"x": np.full((9, WIDTH), 1e5, np.float32)}
+    longest["x"][0] = 1
+    assert "product" in found_in(BLOCK, [*FEEDS * 30, longest])
+    assert "product" in found_in(BLOCK, [longest, *FEEDS * 30])
 
 
 def test_no_text_at_all_is_refused() -> None:

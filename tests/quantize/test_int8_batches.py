@@ -13,6 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from distilroberta.quantize import int8_static, recipe
+from distilroberta.quantize.options import Options
+from distilroberta.quantize.variants import Graphs
+
 Row = list[int]
 Open = Callable[[onnx.ModelProto], Any]
 Pad = Callable[..., dict[str, NDArray[np.int64]]]
@@ -92,6 +96,21 @@ def other_fill_mask(make_checkpoint: Callable[..., Path], export: Callable[[Path
     return export(make_checkpoint("fill-mask", **shape))
 
 
+@pytest.fixture(scope="module")
+def static_graphs(calibration: Callable[..., Any]) -> Callable[[Any], Graphs]:
+    """Make the graphs of `int8-static` of an export."""
+
+    def quantize(exported: Any) -> Graphs:
+        standard, served = exported.graphs.standard, exported.graphs.served
+        prepared = int8_static.prepare(standard, calibration(exported, 12), Options())
+        return Graphs(
+            recipe.apply(prepared, standard, "one"),
+            recipe.apply(prepared, served, "two") if served is not None else None,
+        )
+
+    return quantize
+
+
 @pytest.mark.parametrize("export_name", SMALL)
 @pytest.mark.parametrize("target", ["portable", "avx2"])
 def test_answer_of_a_small_model_does_not_depend_on_the_batch(
@@ -104,6 +123,22 @@ def test_answer_of_a_small_model_does_not_depend_on_the_batch(
 ) -> None:
     exported = request.getfixturevalue(export_name)
     graphs = int8_graphs(exported, target)
+    for model in (graphs.served, graphs.standard):
+        if model is not None:
+            answers = make_answers(exported, model, open_graph, pad)
+            check(answers, some_rows(exported, TEXTS))
+
+
+@pytest.mark.parametrize("export_name", SMALL)
+def test_static_answer_of_a_small_model_does_not_depend_on_the_batch(
+    request: pytest.FixtureRequest,
+    static_graphs: Callable[[Any], Graphs],
+    open_graph: Open,
+    pad: Pad,
+    export_name: str,
+) -> None:
+    exported = request.getfixturevalue(export_name)
+    graphs = static_graphs(exported)
     for model in (graphs.served, graphs.standard):
         if model is not None:
             answers = make_answers(exported, model, open_graph, pad)
@@ -139,20 +174,25 @@ def test_token_whose_embedding_is_zeros_has_the_logit_of_its_bias(
 
 
 @pytest.mark.reality
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [*(("int8", name) for name in TRAINED), ("int8-static", "sst2"), ("int8-static", "chunk")],
+)
 def test_answer_of_a_trained_model_does_not_depend_on_the_batch(
     reality: Path,
     trained: Callable[[str], Any],
     int8_graphs: Quantize,
+    static_graphs: Callable[[Any], Graphs],
     open_graph: Open,
     pad: Pad,
+    variant: str,
     name: str,
 ) -> None:
     exported = trained(name)
     lines = (reality / "data" / "masked.tsv").read_text("utf-8").splitlines()[:TEXTS]
     texts = [line.partition("\t")[0] for line in lines]
     rows = exported.tokenizer(texts, truncation=True, max_length=40)["input_ids"]
-    graphs = int8_graphs(exported, texts=None)
+    graphs = int8_graphs(exported, texts=None) if variant == "int8" else static_graphs(exported)
     if exported.task == "fill-mask":
         mask = exported.tokenizer.mask_token_id
         for index, row in enumerate(rows):

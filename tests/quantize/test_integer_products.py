@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import hypothesis
@@ -19,9 +20,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from distilroberta.quantize import graph_edit, integer_products, products
-from distilroberta.quantize.integer_products import OPSET, PerRow, Static
+from distilroberta.quantize.integer_products import PerRow, Static
 from distilroberta.quantize.saturation import saturates
-from distilroberta.quantize.smoothing import ChannelRange, smooth
+from distilroberta.quantize.smoothing import ChannelRange, Smoothing, smooth
 from distilroberta.quantize.targets import TARGETS
 
 Values = NDArray[np.float32]
@@ -111,9 +112,13 @@ def quantized(
     found = {one.weight: one for one in products.find(model.graph)}
     names = list(found)[: len(found) - kept]
     form = form_of(kind, weight)
-    integer_products.rewrite(model.graph, found, dict.fromkeys(names, form), TARGETS[target])
+    return rewritten(model, dict.fromkeys(names, form), target)
+
+
+def rewritten(model: onnx.ModelProto, forms: dict[str, Form], target: str) -> onnx.ModelProto:
+    found = {one.weight: one for one in products.find(model.graph)}
+    integer_products.rewrite(model, found, forms, TARGETS[target])
     graph_edit.drop_unused_weights(model.graph)
-    graph_edit.raise_opset(model, OPSET)
     graph_edit.uses_contrib_operators(model)
     return model
 
@@ -333,6 +338,33 @@ def test_bias_of_a_static_product_makes_up_for_the_shift() -> None:
     assert "b0" not in held
 
 
+def test_values_that_come_smoothed_are_quantized_as_they_are(open_graph: Open) -> None:
+    plain = quantized("static")
+    form = replace(form_of("static", weight_for("portable")), smoothed=True)
+    model = rewritten(fp32(), {"w0": form}, "portable")
+    assert not {"Sub", "Mul"} & set(kinds(model))
+    x = shifted((2, 3, ROWS))
+    smooth = (x - form.smoothing.shift) / form.smoothing.divisor
+    found = open_graph(model).run(None, {"x": smooth})[0]
+    wanted = open_graph(plain).run(None, {"x": x})[0]
+    # A value may lie between two codes and be rounded to the other one.
+    assert np.abs(found - wanted).mean() < 1e-3 * np.abs(wanted).mean()
+
+
+def test_product_can_give_smoothed_values(open_graph: Open) -> None:
+    random = np.random.default_rng(3)
+    gives = Smoothing(
+        random.normal(size=COLUMNS).astype(np.float32),
+        random.uniform(0.1, 5, size=COLUMNS).astype(np.float32),
+    )
+    form = replace(form_of("static", weight_for("portable")), gives=gives)
+    x = shifted((2, 3, ROWS))
+    found = open_graph(rewritten(fp32(), {"w0": form}, "portable")).run(None, {"x": x})[0]
+    plain = open_graph(quantized("static")).run(None, {"x": x})[0]
+    # Another scale for a column rounds its weights alike, but for a few.
+    np.testing.assert_allclose(found, (plain - gives.shift) / gives.divisor, rtol=1e-3, atol=1e-3)
+
+
 def test_layers_of_every_token_share_their_zero_points() -> None:
     """They have as many rows; those of the last layer may be for some tokens alone."""
     names = [
@@ -344,14 +376,17 @@ def test_layers_of_every_token_share_their_zero_points() -> None:
     ]
     tensors = [numpy_helper.from_array(weight_for("portable"), name) for name in names]
     graph = helper.make_graph(nodes, "g", [], [], initializer=tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    graph = model.graph
     found = {one.weight: one for one in products.find(graph)}
     lowest = [None, None, LOWEST, None, None]
     forms = {name: PerRow(low) for name, low in zip(names, lowest, strict=True)}
-    integer_products.rewrite(graph, found, forms, TARGETS["portable"])
+    integer_products.rewrite(model, found, forms, TARGETS["portable"])
     zeros = [node.input[2] for node in graph.node if node.op_type == "QuantizeLinear"]
     assert zeros[0] == zeros[1]
     assert zeros[3] == zeros[4]
     assert len(set(zeros)) == 3
+    assert model.opset_import[0].version == 21, "the first with blocks in QuantizeLinear"
 
 
 def test_names_of_the_outputs_stay() -> None:

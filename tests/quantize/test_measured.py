@@ -8,7 +8,14 @@ import pytest
 
 from distilroberta.quantize import measured
 from distilroberta.runtime import layout
-from distilroberta.runtime.manifest import Agreement, FileEntry, Manifest, Source, Variant
+from distilroberta.runtime.manifest import (
+    Agreement,
+    Evaluation,
+    FileEntry,
+    Manifest,
+    Source,
+    Variant,
+)
 
 CARD = """\
 # a model, as ONNX
@@ -102,3 +109,25 @@ def test_section_at_the_end_is_replaced_too(manifest: Manifest) -> None:
 def test_card_without_the_section_stays(manifest: Manifest) -> None:
     card = "# m\n\n### What was measured\n\n## What was measured elsewhere\n"
     assert measured.update(card, manifest) == card
+
+
+def test_scores_stand_in_a_table_for_each_data_and_reference(manifest: Manifest) -> None:
+    built = Evaluation("dev.tsv", "1" * 64, "accuracy", 0.9, 0.91, 0.99, 0.002)
+    added = replace(built, value=0.8, same_top=None, kl=None, reference_name="fp32")
+    variants = {
+        "fp32": replace(manifest.variants["fp32"], evaluation=built),
+        "int8": replace(manifest.variants["int8"], evaluation=added),
+    }
+    found = measured.section(replace(manifest, variants=variants))
+    said = f"On `dev.tsv` (SHA-256 `{'1' * 64}`), accuracy:\n\n"
+    assert found.endswith(
+        f"\n\n{said}"
+        "| variant | score | PyTorch FP32 | same top answer | KL (nats) |\n"
+        "|---|---|---|---|---|\n"
+        "| fp32 | 0.9000 | 0.9100 | 99.0% | 0.002 |\n"
+        f"\n{said}"
+        "| variant | score | fp32 | same top answer | KL (nats) |\n"
+        "|---|---|---|---|---|\n"
+        "| int8 | 0.8000 | 0.9100 | - | - |\n"
+        "\n"
+    )

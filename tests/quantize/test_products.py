@@ -87,19 +87,21 @@ def test_others_are_left_out(
     assert products.find(graph_of(nodes, **weights)) == []
 
 
-LAYER = ["qkv", "block.attention_output", "block.intermediate", "block.output"]
-LAST = ["query", "key_value", *LAYER[1:]]
+LAYER = [
+    *(f"attention.{name}" for name in ("query", "key", "value")),
+    *(f"block.{name}" for name in ("attention_output", "intermediate", "output")),
+]
 
 
 def test_products_of_a_fill_mask_model_in_graph_order(wide_fill_mask: Any) -> None:
     wanted = [f"encoder.layer.0.{name}.weight" for name in LAYER]
-    last = [f"encoder.last.{name}.weight" for name in LAST]
+    last = [f"encoder.last.{name}.weight" for name in LAYER]
     graphs = wide_fill_mask.graphs
     for model in (graphs.standard, graphs.served):
         found = products.find(model.graph)
         names = [one.weight for one in found]
-        assert names[:4] == wanted
-        assert sorted(names[4:]) == sorted([*last, "lm_head.dense.weight"])
+        assert names[: len(LAYER)] == wanted
+        assert sorted(names[len(LAYER) :]) == sorted([*last, "lm_head.dense.weight"])
         assert names[-1] == "lm_head.dense.weight"
         biases = [one.bias_name() for one in found]
         assert biases == [name.replace("weight", "bias") for name in names]
@@ -114,8 +116,11 @@ def test_standard_graph_reads_a_value_twice_and_the_served_one_does_not(
     graphs = wide_fill_mask.graphs
     for model, shared in ((graphs.standard, True), (graphs.served, False)):
         found = {one.weight: one.values for one in products.find(model.graph)}
-        query, key_value = (f"encoder.last.{name}.weight" for name in ("query", "key_value"))
-        assert (found[query] == found[key_value]) is shared
+        query, key, value = (
+            found[f"encoder.last.attention.{name}.weight"] for name in ("query", "key", "value")
+        )
+        assert key == value
+        assert (query == key) is shared
 
 
 def test_last_product_of_a_classifier_is_left_out(wide_classifier: Any) -> None:

@@ -15,7 +15,8 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader, MinMaxCali
 
 from distilroberta.quantize import products, ranges
 from distilroberta.quantize.errors import QuantizationError
-from distilroberta.quantize.ranges import METHODS, Operand, Range, find
+from distilroberta.quantize.options import METHODS
+from distilroberta.quantize.ranges import Operand, Range, find
 from distilroberta.quantize.smoothing import ChannelRange, Smoothing
 from distilroberta.runtime import InputError
 

@@ -36,6 +36,38 @@ def test_outputs_are_those_of_the_reference_evaluator(
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_graph_that_onnxruntime_refuses_is_one_line(
+    classifier_graph: onnx.ModelProto, feeds: Feeds, temporary: Path
+) -> None:
+    broken = onnx.ModelProto.FromString(classifier_graph.SerializeToString())
+    broken.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(
+        QuantizationError, match=r"^onnxruntime .* can't load graph\.onnx: "
+    ) as error:
+        run.session(broken)
+    assert "\n" not in str(error.value)
+    assert not list(temporary.iterdir())
+
+
+def test_batch_that_a_graph_can_not_take_is_one_line(
+    classifier_graph: onnx.ModelProto, feeds: Feeds
+) -> None:
+    session = run.session(classifier_graph)
+    wrong = {**feeds, "input_ids": np.full_like(feeds["input_ids"], 10**6)}
+    with pytest.raises(QuantizationError, match=r"^onnxruntime .* can't run a graph") as error:
+        run.outputs(session, wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_file_that_is_no_graph_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no graph")
+    with pytest.raises(
+        QuantizationError, match=r"can't load model\.onnx: .*leave this variant out$"
+    ):
+        run.load(path)
+
+
 def test_full_disk_is_said(
     classifier_graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,8 @@
 """Bounded weights give the exact sums on processors whose 8-bit products saturate.
 
 The reference is the sum in 64 bits. What such a processor does is emulated in numpy, and tried:
-VNNI is hidden from onnxruntime, which then takes the code path of an older x86.
+VNNI is hidden from onnxruntime, which then takes the code path of an older x86, in single products
+and in whole graphs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,11 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from distilroberta.quantize.matmul import quantize_columns
+from distilroberta.quantize import graph_edit, nbits, recipe
+from distilroberta.quantize.columns import quantize_columns
+from distilroberta.quantize.nbits import Blocks
+from distilroberta.quantize.options import Options
+from distilroberta.quantize.recipes import RECIPES
 from distilroberta.quantize.saturation import bound, quantize_bounded_columns, saturates
 
 Codes = NDArray[np.int8]
@@ -35,6 +41,8 @@ RunOlder = Callable[[str, onnx.ModelProto, dict[str, NDArray[Any]]], Any]
 HERE = Path(__file__).parent
 CAN_NOT_HIDE = 77  # as in run_on_older_cpu.py
 LEVELS = ["avx2", "avx512"]
+TEXTS = 12
+TOLERANCE = 1e-5
 
 shapes = strategies.tuples(strategies.integers(1, 9), strategies.integers(1, 4))
 any_codes = arrays.arrays(np.int8, shapes)
@@ -176,27 +184,35 @@ def product_of(codes: Codes) -> onnx.ModelProto:
     )
 
 
-def blocks_of(codes: Codes, block: int) -> onnx.ModelProto:
-    """Make a graph of one 8-bit `MatMulNBits` by the same codes, all scales 1."""
-    rows, columns = codes.shape
-    stored = (codes.T.astype(np.int16) + 128).astype(np.uint8).reshape(columns, -1, block)
-    scales = np.ones((columns, rows // block), dtype=np.float32)
+def to_float_of(codes: Codes, scales: NDArray[np.float32]) -> onnx.ModelProto:
+    """Make a graph of one `MatMulIntegerToFloat` by the same codes, a scale for each column."""
     node = helper.make_node(
-        "MatMulNBits",
-        ["activations", "codes", "scales"],
+        "MatMulIntegerToFloat",
+        ["activations", "codes", "one", "scales"],
         ["sums"],
         domain="com.microsoft",
-        K=rows,
-        N=columns,
-        bits=8,
-        block_size=block,
-        accuracy_level=4,
     )
+    stored = {"codes": codes, "one": np.float32(1), "scales": scales}
+    return model_of(
+        node,
+        [helper.make_tensor_value_info("activations", TensorProto.UINT8, ["rows", len(codes)])],
+        [helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["rows", codes.shape[1]])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in stored.items()],
+    )
+
+
+def blocks_of(blocks: Blocks) -> onnx.ModelProto:
+    """Make a graph of one `MatMulNBits`."""
+    graph = onnx.GraphProto()
+    graph_edit.add_weight(graph, "codes", nbits.pack(blocks.codes, blocks.bits))
+    parameters = nbits.add_parameters(graph, "codes", blocks)
+    node = nbits.product(["activations", "codes", *parameters], "sums", blocks, "product")
+    rows, columns = blocks.columns, len(blocks.codes)
     return model_of(
         node,
         [helper.make_tensor_value_info("activations", TensorProto.FLOAT, ["rows", rows])],
         [helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["rows", columns])],
-        [numpy_helper.from_array(stored, "codes"), numpy_helper.from_array(scales, "scales")],
+        graph.initializer,
     )
 
 
@@ -278,15 +294,103 @@ def test_unbounded_weights_saturate_on_an_older_x86_and_bounded_ones_do_not(
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_scaled_sums_are_exact_on_an_older_x86(run_older: RunOlder, run: Run, level: str) -> None:
+    """`MatMulIntegerToFloat`: of bounded weights, with scales that leave the sums as they are."""
+    unbounded, _ = quantize_columns(heavy(96, 64))
+    bounded, _ = quantize_bounded_columns(heavy(96, 64))
+    scales = np.exp2(np.arange(-32, 32)).astype(np.float32)
+    sums = run_older(level, to_float_of(unbounded, scales), {"activations": worst(unbounded)})
+    assert (sums != exact(worst(unbounded), unbounded) * scales).mean() > 0.5
+    for given in (worst(bounded), worst(bounded)[:1]):
+        sums = run_older(level, to_float_of(bounded, scales), {"activations": given})
+        assert np.array_equal(sums, exact(given, bounded) * scales)
+        assert np.array_equal(sums, run(to_float_of(bounded, scales), {"activations": given}))
+
+
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("block", [16, 32, 128])
+@pytest.mark.parametrize("bits", [4, 8])
 def test_products_in_blocks_are_exact_on_an_older_x86(
-    run_older: RunOlder, level: str, block: int
+    run_older: RunOlder, level: str, block: int, bits: int
 ) -> None:
-    """The tied embedding needs no bound: `MatMulNBits` does not saturate."""
+    """They need no bound: `MatMulNBits` does not saturate."""
     codes, _ = quantize_columns(heavy(256, 48))
     assert saturates(codes).any()
+    columns = codes.T.reshape(48, -1, block)
+    zero_points = None
+    stored = (columns.astype(np.int16) + 128).astype(np.uint8)
+    if bits == 4:
+        # The zero points at both ends, so that differences are as large as they get.
+        stored //= 16
+        zero_points = np.tile(np.uint8([0, 15]), (48, 256 // block // 2))
+    scales = np.ones(columns.shape[:2], dtype=np.float32)
+    blocks = Blocks(stored, scales, zero_points, bits)
     # Integers with 127 in every block, which the operator's own quantization leaves as they are;
     # the sums stay below 2^24, so that FP32 holds them.
     activations = np.sign(codes.T.astype(np.float32)) * 127
-    sums = run_older(level, blocks_of(codes, block), {"activations": activations})
-    assert np.array_equal(sums, activations.astype(np.int64) @ codes.astype(np.int64))
+    sums = run_older(level, blocks_of(blocks), {"activations": activations})
+    wanted = activations.astype(np.int64) @ blocks.values().T.astype(np.int64)
+    assert np.array_equal(sums, wanted)
+
+
+@pytest.fixture(scope="module")
+def served_graph(
+    wide_fill_mask: Any, calibration: Callable[..., Any]
+) -> Callable[..., onnx.ModelProto]:
+    """Make the served graph of a variant, once each. Read only."""
+
+    @cache
+    def served_graph_(variant: str, target: str = "portable") -> onnx.ModelProto:
+        graphs = wide_fill_mask.graphs
+        feeds = calibration(wide_fill_mask, TEXTS)
+        prepared = RECIPES[variant].prepare(graphs.standard, feeds, Options(target=target))
+        return recipe.apply(prepared, graphs.served, "two")
+
+    return served_graph_
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("variant", ["int8", "int8-static"])
+def test_int8_graph_has_the_same_answers_on_an_older_x86(
+    run_older: RunOlder,
+    run: Run,
+    served_graph: Callable[..., onnx.ModelProto],
+    many: dict[str, NDArray[Any]],
+    variant: str,
+    level: str,
+) -> None:
+    model = served_graph(variant)
+    found, wanted = run_older(level, model, many), run(model, many)
+    assert np.ptp(wanted) > 1
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
+
+
+def test_graph_for_newer_processors_has_others_on_an_older_x86(
+    run_older: RunOlder,
+    run: Run,
+    served_graph: Callable[..., onnx.ModelProto],
+    many: dict[str, NDArray[Any]],
+) -> None:
+    """Without the bound: what the test before this one would see."""
+    model = served_graph("int8", "avx512_vnni")
+    off = np.abs(run_older("avx2", model, many) - run(model, many)).max()
+    assert off > 1000 * TOLERANCE
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_int4_graph_answers_alike_on_an_older_x86(
+    run_older: RunOlder,
+    run: Run,
+    served_graph: Callable[..., onnx.ModelProto],
+    many: dict[str, NDArray[Any]],
+    level: str,
+) -> None:
+    """Its kernels add up blocks in FP32, in orders of their own.
+
+    Here and there the next product quantizes that into a step, which is small beside what all
+    steps do to the answer.
+    """
+    model = served_graph("int4")
+    found, wanted = run_older(level, model, many), run(model, many)
+    lost = np.abs(wanted - run(served_graph("fp32"), many)).mean()
+    assert np.abs(found - wanted).mean() < 0.05 * lost

@@ -20,7 +20,7 @@ from distilroberta.quantize.sensitivity_picture import check_picture, draw, pict
 from distilroberta.runtime.errors import InputError
 
 NAMES = (
-    "encoder.layer.0.qkv.weight",
+    "encoder.layer.0.attention.key.weight",
     "encoder.layer.0.block.attention_output.weight",
     "encoder.last.block.output.weight",
     "lm_head.dense.weight",
@@ -59,12 +59,12 @@ def test_bar_for_each_product_stands_in_its_layer(found: Sensitivity, choice: Ch
     figure = draw(found, choice)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == [
-        *("layer 0", "qkv", "attention output"),
+        *("layer 0", "key", "attention output"),
         *("last layer", "output"),
         *("after the encoder", "lm_head.dense"),
     ]
     lengths = {name: length for name, (length, _) in bars(figure).items()}
-    names = ("qkv", "attention output", "output", "lm_head.dense")
+    names = ("key", "attention output", "output", "lm_head.dense")
     assert lengths == pytest.approx(dict(zip(names, DIVERGENCES, strict=True)))
     assert figure.axes[0].yaxis_inverted()  # layer 0 on top
 

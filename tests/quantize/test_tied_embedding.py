@@ -1,4 +1,4 @@
-"""The embedding in blocks of 8 bits: the codes, the two views of them, and what is refused."""
+"""The embedding in blocks of 8 or 4 bits: the codes, the two views of them, and what is refused."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from onnx import helper, numpy_helper
 
 from distilroberta.quantize import onnx_file
 from distilroberta.quantize.errors import QuantizationError
+from distilroberta.quantize.nbits import Blocks
 from distilroberta.quantize.tied_embedding import (
     block_size_for,
     quantize_blocks,
@@ -86,13 +87,16 @@ def test_block_has_a_scale_of_its_own() -> None:
     [(768, 128), (1024, 128), (384, 128), (192, 64), (64, 64), (96, 32), (48, 16), (16, 16)],
 )
 def test_block_is_the_largest_that_divides_a_row(hidden: int, block: int) -> None:
-    assert block_size_for(hidden) == block
+    assert block_size_for(hidden, "weight") == block
 
 
 @pytest.mark.parametrize("hidden", [1, 8, 36, 100, 312])
 def test_width_that_no_block_divides_is_refused(hidden: int) -> None:
-    with pytest.raises(QuantizationError, match=rf"is {hidden} wide, .* needs a multiple of 16"):
-        block_size_for(hidden)
+    with pytest.raises(
+        QuantizationError,
+        match=rf"^table has rows of {hidden}, .* of 16; leave out .* int8 and int4$",
+    ):
+        block_size_for(hidden, "table")
 
 
 @pytest.mark.parametrize("graph", ["standard", "served"])
@@ -125,6 +129,63 @@ def test_lookup_gives_the_rows_that_the_codes_stand_for(
     codes, scales = quantize_blocks(table, 64)
     values = ((codes.astype(np.float32) - 128) * scales[:, :, None]).reshape(table.shape)
     assert np.array_equal(run(model, feeds), values[feeds["input_ids"]])
+
+
+def four_bits(model: onnx.ModelProto) -> Blocks:
+    """Random codes, scales and zero points for the embedding of a graph."""
+    tokens, hidden = embedding_of(model).shape
+    random = np.random.default_rng(0)
+    return Blocks(
+        random.integers(0, 16, size=(tokens, hidden // 16, 16), dtype=np.uint8),
+        random.uniform(0.01, 0.03, size=(tokens, hidden // 16)).astype(np.float32),
+        random.integers(0, 16, size=(tokens, hidden // 16), dtype=np.uint8),
+        4,
+    )
+
+
+@pytest.mark.parametrize("views", ["one", "two"])
+def test_codes_of_4_bits_are_looked_up_and_multiplied(
+    standard: onnx.ModelProto, feeds: dict[str, Any], run: Run, views: Views
+) -> None:
+    """As the values they stand for, which both operators read from the same bytes."""
+    blocks = four_bits(standard)
+    model = onnx.ModelProto.FromString(standard.SerializeToString())
+    quantize_embedding(model, views, blocks)
+    onnx.checker.check_model(model)
+    assert len([t for t in model.graph.initializer if t.name.endswith("embeddings_scales")]) == 1
+    (lookup,) = (n for n in model.graph.node if n.op_type == "GatherBlockQuantized")
+    (product,) = (n for n in model.graph.node if n.op_type == "MatMulNBits")
+    rows, hidden, logits = lookup.output[0], product.input[0], product.output[0]
+    found = {}
+    for name in (rows, hidden, logits):
+        del model.graph.output[:]
+        model.graph.output.append(helper.make_empty_tensor_value_info(name))
+        found[name] = run(model, feeds)
+    table = blocks.values()
+    assert np.array_equal(found[rows], table[feeds["input_ids"]])
+    # Half a step of 8 bits for each value, and the order of the sum.
+    values = found[hidden].reshape(-1, table.shape[1])
+    steps = np.abs(values.reshape(len(values), -1, 16)).max(axis=2) / 127
+    limit = (np.repeat(steps / 2, 16, axis=1) + 1e-6 * np.abs(values)) @ np.abs(table).T
+    assert (np.abs(found[logits].reshape(len(values), -1) - values @ table.T) <= limit).all()
+
+
+def test_both_views_of_4_bits_hold_the_same_bytes(
+    served: onnx.ModelProto, feeds: dict[str, Any], run: Run
+) -> None:
+    blocks = four_bits(served)
+    found = []
+    for views in ("one", "two"):
+        model = onnx.ModelProto.FromString(served.SerializeToString())
+        quantize_embedding(model, views, blocks)
+        found.append(model)
+    held = {t.name: t for t in found[1].graph.initializer}
+    (flat,) = (name for name in held if name.endswith("word_embeddings_quantized"))
+    (other,) = (name for name in held if name.endswith("word_embeddings_blocks"))
+    assert held[flat].raw_data == held[other].raw_data
+    assert list(held[flat].dims) == [len(blocks.codes), 32]
+    assert list(held[other].dims) == [len(blocks.codes), 4, 8]
+    assert np.array_equal(*(run(model, feeds) for model in found))
 
 
 def test_embedding_is_stored_once_in_a_single_file(
@@ -174,7 +235,7 @@ def test_graph_of_another_width_is_refused(make_checkpoint: Callable[..., Path])
 
     folder = make_checkpoint("text-classification", hidden_size=40, num_hidden_layers=1)
     graph, _ = onnx_export.export(load(resolve(str(folder)), "text-classification"))
-    with pytest.raises(QuantizationError, match="the embedding is 40 wide"):
+    with pytest.raises(QuantizationError, match=r"word_embeddings has rows of 40, "):
         quantized(graph.model, "one")
 
 

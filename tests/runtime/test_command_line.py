@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from distilroberta.runtime import Artifact, pipeline
+from distilroberta.runtime import Artifact, command_line, pipeline
 from distilroberta.runtime.command_line import run
 
 Capture = pytest.CaptureFixture[str]
@@ -257,6 +262,74 @@ def test_verbose_says_what_auto_chose(capsys: Capture, art: str) -> None:
     out, err = capsys.readouterr()
     assert "chose cpu" in err
     assert json.loads(out) == pipeline(None, art)(TEXT)
+
+
+LONG = "[b] " + "a long word " * 20 + "[/x]"
+
+
+def test_warning_in_a_pipe_is_one_line(broken_artifact: Path, edit_json: Editor) -> None:
+    foreign = "arm64" if platform.machine() in ("x86_64", "AMD64") else "avx2"
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["variants"]["int8"]["target"] = foreign
+
+    edit_json(broken_artifact, "manifest.json", change)
+    done = call("predict", str(broken_artifact), TEXT, "--variant", "int8", "--json")
+    assert done.returncode == 0
+    assert done.stderr.startswith(b"distilroberta: variant int8 ")
+    assert len(done.stderr) > 100
+    assert done.stderr.count(b"\n") == 1
+    assert b"\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_record_is_one_line_as_it_is(capsys: Capture, art: str, level: int) -> None:
+    assert run(["--verbose", "info", art]) == 0
+    capsys.readouterr()
+    logging.getLogger("distilroberta.x").log(level, "%s\n%s", LONG, 1)
+    assert capsys.readouterr().err == f"distilroberta: {LONG} 1\n"
+
+
+def wait_for(shown: io.StringIO, text: str) -> None:
+    """Wait until rich, which draws ten times a second, has drawn a text; then forget it."""
+    for _ in range(100):
+        drawn = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown.getvalue())
+        if text in " ".join(drawn.split()):
+            shown.truncate(0)
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{text!r} is not in {drawn!r}")
+
+
+def test_steps_are_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=80)
+    monkeypatch.setattr(command_line, "messages", terminal)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with command_line.Steps() as steps:
+        wait_for(shown, "starting ━")
+        steps.start("reading [b]")
+        wait_for(shown, "reading [b] ━")
+        steps.advance(1, 2)
+        wait_for(shown, "━ 1/2")
+        steps.advance(2, 2)
+        wait_for(shown, "━ 2/2 0:00:00")
+        steps.advance(1, 2)
+        wait_for(shown, "━ 1/2 -:--:--")
+        assert "rich" not in type(sys.stdout).__module__, "results go where they went before"
+    assert shown.getvalue().endswith("\x1b[2K"), "it takes itself away"
+
+
+def test_steps_are_not_shown_in_a_pipe(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the environment says that colours are wanted."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(command_line, "messages", Console(stderr=True))
+    assert command_line.messages.is_terminal
+    with command_line.Steps() as steps:
+        steps.start("reading")
+        steps.advance(1, 2)
+        steps.advance(1, 2)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_unexpected_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch, art: str) -> None:

@@ -58,6 +58,27 @@ def test_manifest_without_targets_is_portable(tree: dict[str, Any]) -> None:
     assert {variant.target for variant in parse(tree).variants.values()} == {"portable"}
 
 
+def test_who_made_and_scored_a_variant_survives_the_round_trip(tree: dict[str, Any]) -> None:
+    scores = {"data": "dev.tsv", "data_sha256": DIGEST, "metric": "f1", "value": 0.5}
+    put(tree, VARIANT + "evaluation", {**scores, "reference": 0.75, "reference_name": "fp32"})
+    put(tree, VARIANT + "made_with", "onnx 1.2")
+    found = parse(tree)
+    assert parse(found.to_json().encode()) == found
+    assert found.variants["fp32"].made_with == "onnx 1.2"
+    assert found.variants["fp32"].evaluation is not None
+    assert found.variants["fp32"].evaluation.reference_name == "fp32"
+
+
+def test_manifest_of_before_variants_were_added_names_pytorch(tree: dict[str, Any]) -> None:
+    scores = {"data": "dev.tsv", "data_sha256": DIGEST, "metric": "f1", "value": 0.5}
+    put(tree, VARIANT + "evaluation", {**scores, "reference": 0.75})
+    tree["variants"]["fp32"].pop("made_with")
+    fp32 = parse(tree).variants["fp32"]
+    assert fp32.made_with is None
+    assert fp32.evaluation is not None
+    assert fp32.evaluation.reference_name == "PyTorch FP32"
+
+
 @pytest.mark.parametrize("target", ["", "avx", "AVX2", "avx10", "portable "])
 def test_unknown_target_is_refused(tree: dict[str, Any], target: str) -> None:
     put(tree, VARIANT + "target", target)

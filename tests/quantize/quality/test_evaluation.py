@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,21 @@ def test_gate_lets_pass_what_loses_no_more() -> None:
     check(result_of(pytorch=0.858, fp32=0.858, int8=0.855, better=0.9), 0.5)
     check(result_of(pytorch=0.75, int8=0.5), 25)
     check(result_of(pytorch=0.858, int8=0.858), 0)
+
+
+def test_gate_lets_pass_what_loses_exactly_as_much_as_is_allowed() -> None:
+    """In floating point 100 * (0.5 - 0.495) is a little more than 0.5."""
+    result = result_of(pytorch=0.5, int8=0.495)
+    assert result.lost("int8") > 0.5  # type: ignore[operator]
+    check(result, 0.5)
+    with pytest.raises(QualityError, match=r"int8 loses 0\.50 points"):
+        check(result, 0.4999)
+
+
+def test_gate_refuses_what_is_not_a_number() -> None:
+    with pytest.raises(QualityError, match="int8 loses nan points of accuracy") as caught:
+        check(result_of(pytorch=0.5, int4=0.4, int8=math.nan, fp16=0.3), 0.5)
+    assert caught.value.variant == "int8"
 
 
 def test_gate_names_all_that_lose_more_and_is_about_the_worst() -> None:

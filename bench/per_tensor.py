@@ -1,35 +1,40 @@
-"""Matrix products in 8 bits: dynamic activations, weights with a scale for each column.
+"""The plain INT8 form of our graphs, to compare `int8` with: one scale for a whole activation.
 
-The scheme of `onnxruntime.quantization.quantize_dynamic` with `per_channel=True`, written out so
-that both graphs of an artifact get the same bytes under the same names, that a value several
-products read is quantized once, and that no zero points of zero are stored. Operators:
-`DynamicQuantizeLinear` (opset 11) gives U8 activations with one scale for the tensor,
-`MatMulInteger` (opset 10) the int32 product, two `Mul` the scales. onnxruntime fuses them.
+The scheme of `onnxruntime.quantization.quantize_dynamic` with `per_channel=True`, on the graph that
+is served, with the attention operator, the word embedding and the vocabulary projection of `int8`,
+so that the two differ in the scheme alone; a value that several products read is quantized once.
+Operators: `DynamicQuantizeLinear` (opset 11) gives U8 activations with one scale for the tensor,
+`MatMulInteger` (opset 10) the int32 product, two `Mul` the scales. onnxruntime fuses them. An
+answer depends on its batch mates, so no variant is made so.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from distilroberta.quantize import graph_edit
+from distilroberta.quantize import attention, graph_edit, onnx_file
+from distilroberta.quantize.columns import quantize_columns
+from distilroberta.quantize.tied_embedding import quantize_embedding
+from distilroberta.runtime import Artifact
 
-_LARGEST = 127
+SCHEME = (
+    "our served graph, attention fused as in int8, in the scheme of quantize_dynamic: one scale "
+    "for a whole activation"
+)
+_FP32 = "fp32"
 
 
-def quantize_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantize each column of a (in, out) weight symmetrically to 8 bits.
-
-    Returns:
-        int8 (in, out) and float32 (out,), so that a value is code * scale. Codes stay within
-        -127..127, so that the range is the same on both sides of zero.
-    """
-    scales = (np.abs(weight).max(axis=0) / np.float32(_LARGEST)).astype(np.float32)
-    scales[scales == 0] = 1
-    codes = np.clip(np.rint(weight / scales), -_LARGEST, _LARGEST)  # a subnormal scale rounds
-    return codes.astype(np.int8), scales
+def write(artifact: Artifact, path: Path) -> None:
+    """Write the served FP32 graph of an artifact in this form, as one file."""
+    model = onnx.load(artifact.path / artifact.variant(_FP32).graph)
+    attention.fuse(model)
+    quantize_products(model)
+    quantize_embedding(model, "one")
+    onnx_file.write(model, path)
 
 
 def quantize_products(model: onnx.ModelProto) -> int:
