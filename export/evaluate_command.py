@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 
 from distilroberta.export.errors import ExportError
+from distilroberta.quantize.cli import names
 from distilroberta.quantize.quality import BATCH_SIZE
 from distilroberta.runtime.artifact import Artifact
-from distilroberta.runtime.command_line import Steps
+from distilroberta.runtime.command_line import Steps, results
 from distilroberta.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _FOR_PYTORCH = ("torch", "transformers", "safetensors", "huggingface_hub")
 _TOOLS = ("distilroberta-onnx", "onnxruntime", "tokenizers")
-_PIPE_WIDTH = 200
 _STDOUT = Path("-")
 
 
@@ -80,7 +78,7 @@ def evaluate(
         task=task,
         data_format=data_format,
         columns=_columns(columns),
-        variants=None if variants is None else _names(variants),
+        variants=None if variants is None else names(variants),
         limit=limit,
         batch_size=batch_size,
         provider=provider,
@@ -94,9 +92,7 @@ def evaluate(
             typer.echo(text, nl=False)
             return
         _write(json_file, text)
-    # A pipe has no width: what reads it should not get a table cut to that of some terminal.
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(emoji=False, highlight=False, width=width).print(table(result))
+    results().print(table(result))
 
 
 def _check_pytorch() -> None:
@@ -113,10 +109,6 @@ def _columns(given: str | None) -> dict[str, str]:
     if not all(part.strip() and name.strip() for part, _, name in pairs):
         raise InputError(f"--columns must be as text=NAME,label=NAME, found {given!r}")
     return {part.strip(): name.strip() for part, _, name in pairs}
-
-
-def _names(listed: str) -> list[str]:
-    return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def _run(artifact: Artifact, data: Path, **options: Any) -> Result:

@@ -7,11 +7,11 @@ after the encoder, which see few.
 from __future__ import annotations
 
 import onnx
-from onnx import helper
 
-from distilroberta.quantize import graph_edit, products
+from distilroberta.quantize import nbits, products
+from distilroberta.quantize.nbits import Blocks
 from distilroberta.quantize.products import Product
-from distilroberta.quantize.tied_embedding import INT8_PRODUCTS, block_size_for, quantize_blocks
+from distilroberta.quantize.tied_embedding import block_size_for, quantize_blocks
 
 _BITS = 8
 # onnxruntime's kernels sum larger blocks in another order for one row than for many. What follows
@@ -28,20 +28,4 @@ def replace_product(graph: onnx.GraphProto, product: Product) -> None:
     weight = products.matrix(graph, product.weight)
     block = min(block_size_for(weight.shape[0], product.weight), _LARGEST_BLOCK)
     codes, scales = quantize_blocks(weight.T, block)
-    node = helper.make_node(
-        "MatMulNBits",
-        [
-            product.values,
-            graph_edit.add_weight(graph, f"{product.weight}_blocks", codes),
-            graph_edit.add_weight(graph, f"{product.weight}_scales", scales),
-        ],
-        [product.output],
-        name=product.node.name,
-        domain=graph_edit.CONTRIB,
-        K=weight.shape[0],
-        N=weight.shape[1],
-        bits=_BITS,
-        block_size=block,
-        accuracy_level=INT8_PRODUCTS,
-    )
-    graph_edit.replace_node(graph, product.node, [node])
+    nbits.replace_product(graph, product, Blocks(codes, scales, None, _BITS))

@@ -165,14 +165,10 @@ def _rewrite(plan: _Plan, model: onnx.ModelProto, views: Views, kept: Kept) -> N
 
 
 def _replace_product(graph: onnx.GraphProto, product: Product, rounded: _Rounded) -> None:
-    name, weight = product.weight, rounded.weight
-    codes = graph_edit.add_weight(graph, f"{name}_blocks", nbits.pack(weight.codes, weight.bits))
-    inputs = [product.values, codes, *nbits.add_parameters(graph, name, weight)]
-    node = nbits.product(inputs, product.output, weight, product.node.name)
-    graph_edit.replace_node(graph, product.node, [node])
+    nbits.replace_product(graph, product, rounded.weight)
     if product.bias is not None and rounded.bias is not None:
         # Named after the weight: a bias that several products share is corrected for each.
-        corrected = graph_edit.add_weight(graph, f"{name}_bias", rounded.bias)
+        corrected = graph_edit.add_weight(graph, f"{product.weight}_bias", rounded.bias)
         product.bias.input[:] = [product.output, corrected]
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-
-from rich.console import Console
 
 from distilroberta.quantize import sensitivity
 from distilroberta.quantize.errors import QuantizationError
@@ -15,10 +12,8 @@ from distilroberta.quantize.recipe import Feed, Kept, Prepared
 from distilroberta.quantize.sensitivity import Choice, Sensitivity
 from distilroberta.quantize.sensitivity_picture import check_picture, picture
 from distilroberta.quantize.variants import Graphs
+from distilroberta.runtime.command_line import results
 from distilroberta.runtime.errors import DistilRobertaError
-
-# A pipe has no width: what reads it should not get a table cut to that of some terminal.
-_PIPE_WIDTH = 200
 
 
 class KeepWorst:
@@ -72,9 +67,8 @@ class KeepWorst:
         """Print the table of what was measured, and of the choice if there is one."""
         if self._measured is None:
             return
-        width = None if sys.stdout.isatty() else _PIPE_WIDTH
         table = sensitivity.table(self._measured, self._choice)
-        Console(emoji=False, highlight=False, width=width).print(table)
+        results().print(table)
 
     def _draw(self, measured: Sensitivity) -> None:
         if self._path is not None:

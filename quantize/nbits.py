@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from distilroberta.quantize import graph_edit
+from distilroberta.quantize.products import Product
 
 # Of `MatMulNBits`: its input is quantized to 8 bits per block, products are integers.
 INT8_PRODUCTS = 4
@@ -105,6 +106,21 @@ def product(inputs: Sequence[str], output: str, blocks: Blocks, name: str) -> on
         block_size=blocks.block,
         accuracy_level=INT8_PRODUCTS,
     )
+
+
+def replace_product(graph: onnx.GraphProto, product_: Product, blocks: Blocks) -> None:
+    """Put a product with its weight in blocks in place of one in FP32.
+
+    Args:
+        graph: changed in place.
+        product_: one of the graph's.
+        blocks: what stands for its weight, transposed: (out, in).
+    """
+    name = product_.weight
+    codes = graph_edit.add_weight(graph, f"{name}_blocks", pack(blocks.codes, blocks.bits))
+    inputs = [product_.values, codes, *add_parameters(graph, name, blocks)]
+    node = product(inputs, product_.output, blocks, product_.node.name)
+    graph_edit.replace_node(graph, product_.node, [node])
 
 
 def lookup(inputs: Sequence[str], output: str, blocks: Blocks, name: str) -> onnx.NodeProto:

@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from distilroberta.runtime.artifact import Artifact
+from distilroberta.runtime.command_line import results
 from distilroberta.runtime.errors import InputError
 from distilroberta.runtime.pipelines import pipeline
 from distilroberta.runtime.session import Session
 
 _ARTIFACT = typer.Argument(help="The folder that `distilroberta build` wrote.", metavar="ARTIFACT")
-_PIPE_WIDTH = 200
 _JSON = typer.Option(False, "--json", help="Print exactly what Python returns, as JSON.")
 
 
@@ -105,9 +105,7 @@ def info(artifact: Path = _ARTIFACT, as_json: bool = _JSON) -> None:
     if as_json:
         typer.echo(manifest.to_json(), nl=False)
         return
-    # A pipe has no width: what reads it should not get a table cut to that of some terminal.
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    console = Console(emoji=False, highlight=False, soft_wrap=True, width=width)
+    console = results(soft_wrap=True)
     revision = f" at {manifest.source.revision}" if manifest.source.revision else ""
     console.print(f"task      {manifest.task}", markup=False)
     console.print(f"source    {manifest.source.name}{revision}", markup=False)

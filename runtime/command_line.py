@@ -27,6 +27,15 @@ _INTERRUPTED = 130
 # Results go to stdout, all else to stderr.
 messages = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 
+# A pipe has no width: what reads it should not get a table cut to that of some terminal.
+_PIPE_WIDTH = 200
+
+
+def results(*, soft_wrap: bool = False) -> Console:
+    """Return the console that a command prints its results to, for stdout as it is now."""
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(emoji=False, highlight=False, soft_wrap=soft_wrap, width=width)
+
 
 class Steps:
     """What a command does now and how far it is: on a terminal, and nothing in a pipe.
