@@ -12,7 +12,7 @@ from rich.console import Console
 from distilroberta.bench.workload import Shape
 from distilroberta.runtime.command_line import messages, one_line
 from distilroberta.runtime.errors import DistilRobertaError, InputError
-from distilroberta.runtime.session import usable_cpus
+from distilroberta.runtime.execution.cpu_limit import usable_cpus
 
 _WIDTH = 150
 

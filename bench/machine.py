@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from distilroberta.runtime.session import usable_cpus
+from distilroberta.runtime.execution.cpu_limit import usable_cpus
 
 _PACKAGES = ("distilroberta-onnx", "onnxruntime", "numpy", "tokenizers")
 

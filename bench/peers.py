@@ -15,7 +15,7 @@ from distilroberta.bench.errors import BenchError
 from distilroberta.bench.suite import EngineSpec
 from distilroberta.quantize.calibration_text import Texts
 from distilroberta.runtime import layout
-from distilroberta.runtime.model_config import ModelConfig
+from distilroberta.runtime.tasks.model_config import ModelConfig
 
 _ENGINES = "distilroberta.bench.peer_engines"
 _MODULE = "distilroberta.bench.peer_models"

@@ -10,7 +10,7 @@ import tokenizers
 from distilroberta.bench.workload import Shape, Workload
 from distilroberta.runtime import Artifact, layout
 from distilroberta.runtime.errors import InputError
-from distilroberta.runtime.model_config import ModelConfig
+from distilroberta.runtime.tasks.model_config import ModelConfig
 
 _MASK = "<mask>"
 _START = f"The {_MASK}"

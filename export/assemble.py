@@ -27,8 +27,8 @@ from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.digest import sha256_of
 from distilroberta.runtime.errors import InputError
 from distilroberta.runtime.manifest import FileEntry, Manifest, Source, Variant
-from distilroberta.runtime.model_config import ModelConfig
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.model_config import ModelConfig
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 _TOOLS = ("distilroberta-onnx", "onnx", "onnxruntime", "tokenizers", "torch", "transformers")
 
@@ -58,7 +58,9 @@ def build(
     Args:
         source: a checkpoint folder, or a hub id with an optional `@revision`.
         output: the artifact's folder. It appears when all is done, and not at all on an error.
-        task: one of `layout.TASKS`; by default what the checkpoint's config says.
+        task: one of `layout.TASKS`; by default what the checkpoint's config says, which is
+            `feature-extraction` for one without a head. That task takes any checkpoint, and leaves
+            its head out.
         variants: any of `layout.VARIANTS`.
         options: what is chosen about them.
         calibration: texts that the variants are made by, see `quantize.calibration_text`; by

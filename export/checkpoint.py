@@ -14,6 +14,7 @@ from transformers import (
     RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
     RobertaForTokenClassification,
+    RobertaModel,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -26,7 +27,10 @@ _MODELS: dict[str, type[PreTrainedModel]] = {
     "text-classification": RobertaForSequenceClassification,
     "token-classification": RobertaForTokenClassification,
     "question-answering": RobertaForQuestionAnswering,
+    "feature-extraction": RobertaModel,
 }
+# The pooler of a `RobertaModel` is a head as well: nothing that is built reads it.
+_WITHOUT_POOLER: dict[str, Any] = {"add_pooling_layer": False}
 _START_AND_END = 2
 _TASK_OF = {model.__name__: task for task, model in _MODELS.items()}
 
@@ -116,6 +120,7 @@ def _load_model(checkpoint: Checkpoint, task: str) -> PreTrainedModel:
             local_files_only=True,
             dtype=torch.float32,
             output_loading_info=True,
+            **(_WITHOUT_POOLER if _MODELS[task] is RobertaModel else {}),
         )
     except Exception as error:  # transformers and safetensors raise many kinds
         raise CheckpointError(
@@ -128,9 +133,15 @@ def _load_model(checkpoint: Checkpoint, task: str) -> PreTrainedModel:
         others = " and others" if len(lacking) > 3 else ""
         raise CheckpointError(
             f"{checkpoint.name} has no usable weights for {task}: {', '.join(lacking[:3])}{others} "
-            "missing, or of another shape; it was not fine-tuned for this task"
+            f"missing, or of another shape; it was not fine-tuned for this task{_advice(lacking)}"
         )
     return model.eval()
+
+
+def _advice(lacking: list[str]) -> str:
+    # Models that make embeddings are often saved without the head that config.json names.
+    has_encoder = not any("encoder." in key or "embeddings." in key for key in lacking)
+    return "; --task feature-extraction builds it without a head" if has_encoder else ""
 
 
 def _load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:

@@ -28,7 +28,9 @@ def build(
     source: str = typer.Argument(help="A checkpoint folder, or a hub id, with @revision if any."),
     output: Path = typer.Argument(help="The folder to make."),
     task: str | None = typer.Option(
-        None, help=f"{', '.join(layout.TASKS)}; by default what the config says."
+        None,
+        help=f"{', '.join(layout.TASKS)}; by default what the config says. "
+        "feature-extraction takes a checkpoint of any of them, without its head.",
     ),
     variants: str = typer.Option(
         ",".join(layout.DEFAULT_VARIANTS),

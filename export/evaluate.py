@@ -20,7 +20,7 @@ from distilroberta.runtime import layout
 from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.errors import CheckpointError, InputError
 from distilroberta.runtime.manifest import PYTORCH, Source
-from distilroberta.runtime.pipeline import check_batch_size
+from distilroberta.runtime.tasks.pipeline import check_batch_size
 
 _WITHOUT = "fp32"
 

@@ -7,7 +7,7 @@ the same result:
 * The scale 1/sqrt(head width) is part of the query weights, the one used token type part of the
   position table.
 * The last layer runs only for the positions that are read. Keys and values come from every token.
-  Token classification and question answering read every position.
+  Token classification, question answering and feature extraction read every position.
 * The vocabulary projection of a served fill-mask graph runs only where a mask stands.
 
 Weights are kept as (in, out), the layout of an ONNX `MatMul`, and named as they are in the
@@ -310,3 +310,17 @@ class QuestionAnswering(nn.Module):
         x, _ = self.encoder(input_ids, attention_mask)
         logits = self.qa_outputs(x)
         return logits[..., 0], logits[..., 1]
+
+
+class FeatureExtraction(nn.Module):
+    """Every token in, the hidden state of every token out."""
+
+    def __init__(self, source: Any) -> None:
+        """Take the weights of a `RobertaModel`."""
+        super().__init__()
+        self.encoder = Encoder(source, source.encoder.layer)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        # (batch, length) -> (batch, length, hidden)
+        x, _ = self.encoder(input_ids, attention_mask)
+        return x

@@ -9,17 +9,11 @@ from distilroberta.export.source import Checkpoint
 from distilroberta.quantize import measured
 from distilroberta.runtime import layout
 from distilroberta.runtime.manifest import Manifest
-from distilroberta.runtime.pipelines import PIPELINES
 
 _NO_CARD = """\
 The checkpoint came without a model card: what it was trained on, what it is meant for and what
 biases it has are not recorded. Find out before you rely on it.
 """
-# What is encoded, and what the graph gives for it: logits for each token.
-_WITHOUT_PIPELINE = {
-    "token-classification": ('"Paris is the capital of France."', "logits"),
-    "question-answering": ('"What is the capital?", "Paris is the capital."', "starts, ends"),
-}
 
 
 def original_card(checkpoint: Checkpoint) -> ModelCard | None:
@@ -63,31 +57,15 @@ Built for {manifest.task} from `{checkpoint.name}`{revision} by distilroberta-on
 file's.
 
 ```python
-{_use(manifest.task)}
+from distilroberta.runtime import pipeline
+
+answer = pipeline("{manifest.task}", "path/to/this/folder")
 ```
 
 {measured.section(manifest)}## Intended use, limits and bias
 
 {_carried_over(card)}"""
     return f"---\n{data.to_yaml()}\n---\n\n{text}"
-
-
-def _use(task: str) -> str:
-    if task in PIPELINES:
-        return f"""\
-from distilroberta.runtime import pipeline
-
-answer = pipeline("{task}", "path/to/this/folder")"""
-    text, found = _WITHOUT_PIPELINE[task]
-    return f"""\
-import numpy as np
-from distilroberta.runtime import Artifact
-from tokenizers import Tokenizer
-
-folder = "path/to/this/folder"
-encoding = Tokenizer.from_file(folder + "/tokenizer.json").encode({text})
-ids = np.array([encoding.ids], dtype=np.int64)
-{found} = Artifact(folder).session().run(ids, np.ones_like(ids))"""
 
 
 def _carried_over(card: ModelCard | None) -> str:

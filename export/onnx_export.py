@@ -35,6 +35,7 @@ _STANDARD: dict[str, tuple[type[nn.Module], Outputs]] = {
         graphs.QuestionAnswering,
         {"start_logits": TOKENS, "end_logits": TOKENS},
     ),
+    "feature-extraction": (graphs.FeatureExtraction, {"last_hidden_state": TOKENS}),
 }
 _EXAMPLE_SHAPE = (2, 9)  # neither 0 nor 1, which tracing may take for constants
 
@@ -84,7 +85,17 @@ def _export(module: nn.Module, loaded: Loaded, outputs: Outputs) -> ExportedGrap
             dynamo=False,
         )
     model = onnx.load_model_from_string(buffer.getvalue())
+    _fix_width(model.graph, outputs, config.hidden_size)
     return ExportedGraph(_without_copies(_without_traces(model)), outputs)
+
+
+def _fix_width(graph: onnx.GraphProto, outputs: Outputs, hidden_size: int) -> None:
+    # The exporter infers the width of logits, and gives that of hidden states a name.
+    for value in graph.output:
+        dimensions = value.type.tensor_type.shape.dim
+        last = len(dimensions) - 1
+        if last not in outputs[value.name] and not dimensions[last].dim_value:
+            dimensions[last].dim_value = hidden_size
 
 
 def _without_copies(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from distilroberta.export.checkpoint import Loaded
 from distilroberta.export.errors import ParityError
 from distilroberta.export.onnx_export import INPUTS, TOKENS, Outputs
 from distilroberta.export.reference import Reference
+from distilroberta.runtime.execution.ort import onnxruntime
 
-# The largest absolute difference of an FP32 logit. Kernels sum in another order than PyTorch's,
-# which moves a logit of a trained model by some 1e-5.
+# The largest absolute difference of an FP32 logit or hidden state. Kernels sum in another order
+# than PyTorch's, which moves a logit of a trained model by some 1e-5.
 TOLERANCE = 1e-4
 
 # (batch, length): one text and several, odd lengths, and the longest there is.
@@ -33,7 +33,7 @@ def check(path: Path, loaded: Loaded, *, served: bool, outputs: Outputs, what: s
         what: names the graph in errors.
 
     Returns:
-        The largest absolute difference of a logit.
+        The largest absolute difference of a value.
 
     Raises:
         ParityError: a name, an axis, a shape or a value differs.
@@ -90,7 +90,7 @@ def _check_values(
     if not difference <= TOLERANCE:  # also where it is not a number
         raise ParityError(
             name,
-            f"{where}: a logit differs from PyTorch's by {difference:.3g}, the tolerance is "
+            f"{where}: a value differs from PyTorch's by {difference:.3g}, the tolerance is "
             f"{TOLERANCE:.3g}; nothing was written",
             difference,
             TOLERANCE,

@@ -26,7 +26,8 @@ class Reference:
         Returns:
             The logits, float32: (batch, length, vocabulary) for fill-mask, (batch, labels) for
             text-classification, (batch, length, labels) for token-classification; for
-            question-answering a pair of (batch, length), start logits and end logits.
+            question-answering a pair of (batch, length), start logits and end logits. For
+            feature-extraction the last hidden states, (batch, length, hidden).
         """
         with torch.inference_mode():
             output = self._model(
@@ -35,6 +36,8 @@ class Reference:
             )
         if self._task == "question-answering":
             return _array(output.start_logits), _array(output.end_logits)
+        if self._task == "feature-extraction":
+            return _array(output.last_hidden_state)
         return _array(output.logits)
 
     def served(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> Any:
@@ -48,5 +51,5 @@ class Reference:
         return logits[input_ids == self._mask_token_id] if self._task == "fill-mask" else logits
 
 
-def _array(logits: torch.Tensor) -> NDArray[np.float32]:
-    return np.asarray(logits.numpy(), dtype=np.float32)
+def _array(values: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(values.numpy(), dtype=np.float32)

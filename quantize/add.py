@@ -25,10 +25,10 @@ from distilroberta.quantize.variants import Graphs, make, prepare
 from distilroberta.runtime import layout
 from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.errors import InputError
+from distilroberta.runtime.execution.session import Session
 from distilroberta.runtime.manifest import Variant
-from distilroberta.runtime.model_config import ModelConfig
-from distilroberta.runtime.session import Session
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.model_config import ModelConfig
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 _FP32 = "fp32"
 _TOOLS = ("distilroberta-onnx", "onnx", "onnxruntime")

@@ -14,7 +14,7 @@ from typing import Any
 
 from distilroberta.quantize.quality.text_file import lines
 from distilroberta.runtime.errors import InputError
-from distilroberta.runtime.tokenizer import Text
+from distilroberta.runtime.tasks.tokenizer import Text
 
 # Texts of many kinds, for when there are none of the user's own. Some are what nobody would write,
 # and two are about as long as the model takes: a range holds only for what was seen.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from distilroberta.quantize.recipe import Feed
 from distilroberta.runtime.errors import InputError
-from distilroberta.runtime.tokenizer import Text, Tokenizer
+from distilroberta.runtime.tasks.tokenizer import Text, Tokenizer
 
 # As in the training of masked language models (Devlin et al. 2019,
 # https://arxiv.org/abs/1810.04805, section 3.1).

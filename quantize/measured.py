@@ -15,20 +15,31 @@ _ROWS = {
     "text-classification": "texts",
     "token-classification": "tokens",
     "question-answering": "starts and ends",
+    "feature-extraction": "tokens",
 }
+_LOGITS = """\
+| variant | megabytes | same top answer | largest difference | cosine | KL (nats) |
+|---|---|---|---|---|---|"""
+_HIDDEN_STATES = """\
+The relative error is the length of the error divided by that of what sets the tokens apart, their
+distances to their mean.
+
+| variant | megabytes | cosine | lowest cosine of a token | relative error | largest difference |
+|---|---|---|---|---|---|"""
 
 
 def section(manifest: Manifest) -> str:
     """Return the section, with a table of one row for each variant."""
     rows = next(iter(manifest.variants.values())).agreement.rows
     lines = [_row(name, manifest) for name in manifest.variants]
+    hidden = manifest.task == "feature-extraction"
+    what, head = ("hidden states", _HIDDEN_STATES) if hidden else ("logits", _LOGITS)
     return f"""\
 {HEADING}
 
-The logits of {rows} probe {_ROWS[manifest.task]}, each text run by itself on a CPU, against FP32.
+The {what} of {rows} probe {_ROWS[manifest.task]}, each text run by itself on a CPU, against FP32.
 
-| variant | megabytes | same top answer | largest difference | cosine | KL (nats) |
-|---|---|---|---|---|---|
+{head}
 {chr(10).join(lines)}
 
 {_evaluated(manifest)}"""
@@ -41,11 +52,15 @@ def update(card: str, manifest: Manifest) -> str:
 
 def _row(name: str, manifest: Manifest) -> str:
     variant, measured = manifest.variants[name], manifest.variants[name].agreement
-    size = manifest.bytes_of(variant) / 1e6
-    return (
-        f"| {name} | {size:.1f} | {measured.same_top:.1%} | {measured.largest_difference:.2g} | "
-        f"{measured.cosine:.6f} | {measured.kl:.2g} |"
-    )
+    size, cosine = f"{manifest.bytes_of(variant) / 1e6:.1f}", f"{measured.cosine:.6f}"
+    difference = f"{measured.largest_difference:.2g}"
+    if manifest.task == "feature-extraction":
+        worst = _or_dash(measured.worst_cosine, ".6f")
+        cells = [size, cosine, worst, _or_dash(measured.relative_error, ".2g"), difference]
+    else:
+        same_top, kl = _or_dash(measured.same_top, ".1%"), _or_dash(measured.kl, ".2g")
+        cells = [size, same_top, difference, cosine, kl]
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def _evaluated(manifest: Manifest) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from distilroberta.quantize import run
 from distilroberta.quantize.recipe import Feed
+from distilroberta.runtime.execution.ort import onnxruntime
 
 
 def observe(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from distilroberta.quantize import run
 from distilroberta.quantize.errors import AgreementError
 from distilroberta.quantize.quality.agreement import log_softmax
+from distilroberta.runtime.execution.session import Session
 from distilroberta.runtime.manifest import Agreement
-from distilroberta.runtime.session import Session
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 TEXTS = (
     "The old bridge across the river was closed for repairs last winter.",
@@ -41,7 +41,7 @@ _MASK_EVERY = 3
 # The standard graph of a variant has the served one's weights: fewer probes tell if it is right.
 _STANDARD_EVERY = 8
 
-# (rows, classes): the logits of one probe.
+# (rows, classes): the logits of one probe, or the hidden states of its tokens.
 Rows = NDArray[np.float64]
 # Token ids and mask, (1, length) both, to what a served graph answers.
 Answer = Callable[[NDArray[np.int64], NDArray[np.int64]], Any]
@@ -53,21 +53,23 @@ class Probes:
     def __init__(self, tokenizer: Tokenizer, task: str, answer: Answer) -> None:
         """Tokenize the texts and ask the reference: PyTorch, or a graph that was checked."""
         self._mask_token_id = tokenizer.mask_token_id
+        self._compare = compare_hidden_states if task == "feature-extraction" else compare
         # Token ids, (1, length), and the reference's logits.
         self._cases: list[tuple[NDArray[np.int64], Rows]] = [
             (ids, _rows(answer(ids, np.ones_like(ids)))) for ids in _encoded(tokenizer, task)
         ]
 
     def measure(self, session: Session, lowest: float) -> Agreement:
-        """Run a variant on each probe by itself and compare the logits.
+        """Run a variant on each probe by itself and compare what it gives.
 
         Raises:
-            AgreementError: the logits are not finite, or their cosine to the reference's is below
-                `lowest`.
+            AgreementError: that is not finite, or its cosine to the reference's is below `lowest`.
         """
         found = [_rows(session.run(ids, np.ones_like(ids))) for ids, _ in self._cases]
         expected = [logits for _, logits in self._cases]
-        return _checked(found, expected, lowest, f"variant {session.variant}")
+        agreement = self._compare(found, expected)
+        _check(agreement, lowest, f"variant {session.variant}")
+        return agreement
 
     def check_standard(self, path: Path, lowest: float) -> None:
         """Run a fill-mask graph with logits for every token on some probes, as other tools would.
@@ -83,42 +85,65 @@ class Probes:
             feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
             logits = run.outputs(session, feed)[0]
             found.append(_rows(logits[ids == self._mask_token_id]))
-        _checked(found, [logits for _, logits in cases], lowest, path.name)
+        _check(compare(found, [logits for _, logits in cases]), lowest, path.name)
 
 
 def compare(found: Sequence[Rows], expected: Sequence[Rows]) -> Agreement:
     """Compare two lists of logits, (rows, classes) each, the second one the reference's."""
-    flat, wanted = (np.concatenate([one.ravel() for one in side]) for side in (found, expected))
-    length = float(np.linalg.norm(flat) * np.linalg.norm(wanted))
     same, kl = [], []
     for ours, theirs in zip(found, expected, strict=True):
         same.append(ours.argmax(axis=1) == theirs.argmax(axis=1))
         p, q = log_softmax(theirs), log_softmax(ours)
         kl.append((np.exp(p) * (p - q)).sum(axis=1))
     return Agreement(
-        rows=sum(map(len, expected)),
-        largest_difference=float(np.abs(flat - wanted).max()),
-        cosine=float((flat * wanted).sum() / length) if length else 1.0,
+        **_of_all(found, expected),
         same_top=float(np.concatenate(same).mean()),
         kl=float(np.concatenate(kl).mean()),
     )
 
 
-def _checked(
-    found: Sequence[Rows], expected: Sequence[Rows], lowest: float, what: str
-) -> Agreement:
-    agreement = compare(found, expected)
+def compare_hidden_states(found: Sequence[Rows], expected: Sequence[Rows]) -> Agreement:
+    """Compare two lists of hidden states, (tokens, hidden) each, the second one the reference's."""
+    ours, theirs = np.concatenate(found), np.concatenate(expected)
+    spread = float(np.linalg.norm(theirs - theirs.mean(axis=0)))
+    return Agreement(
+        **_of_all(found, expected),
+        same_top=None,
+        kl=None,
+        worst_cosine=float(_cosines(ours, theirs).min()),
+        relative_error=float(np.linalg.norm(ours - theirs)) / (spread or 1),
+    )
+
+
+def _of_all(found: Sequence[Rows], expected: Sequence[Rows]) -> dict[str, Any]:
+    # What is measured of all values taken as one vector.
+    ours, theirs = (np.concatenate([one.ravel() for one in side]) for side in (found, expected))
+    return {
+        "rows": sum(map(len, expected)),
+        "largest_difference": float(np.abs(ours - theirs).max()),
+        "cosine": float(_cosines(ours, theirs)),
+    }
+
+
+def _cosines(found: Rows, expected: Rows) -> Rows:
+    # Over the last axis; 1 where either side is 0.
+    lengths = np.linalg.norm(found, axis=-1) * np.linalg.norm(expected, axis=-1)
+    products = (found * expected).sum(axis=-1)
+    return np.asarray(np.where(lengths == 0, 1, products / np.where(lengths == 0, 1, lengths)))
+
+
+def _check(agreement: Agreement, lowest: float, what: str) -> None:
     if not agreement.cosine >= lowest:  # also where it is not a number
         raise AgreementError(
-            f"{what} does not answer as FP32 does: the cosine of the logits is "
+            f"{what} does not answer as FP32 does: the cosine of its output is "
             f"{agreement.cosine:.5f}, must be {lowest} (largest difference "
             f"{agreement.largest_difference:.3g}); nothing was written. Leave this variant out"
         )
-    return agreement
 
 
 def _rows(output: Any) -> Rows:
-    # The logits of masks, of a text, or of every token; or the starts and the ends of an answer.
+    # The logits of masks, of a text, or of every token; the starts and the ends of an answer; the
+    # hidden states of every token.
     if isinstance(output, tuple):
         return np.concatenate(output).astype(np.float64)
     return np.asarray(output, dtype=np.float64).reshape(-1, output.shape[-1])

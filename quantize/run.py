@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from distilroberta.quantize.errors import QuantizationError
 from distilroberta.quantize.recipe import Feed
-from distilroberta.runtime.session import usable_cpus
+from distilroberta.runtime.execution.cpu_limit import usable_cpus
+from distilroberta.runtime.execution.ort import onnxruntime
 
 _ERRORS_ONLY = 3
 

@@ -229,6 +229,11 @@ class _Reference:
     def __init__(self, prepared: Prepared, graphs: Graphs, feeds: Iterable[Feed]) -> None:
         self._prepared = prepared
         self._model = graphs.standard if graphs.served is None else graphs.served
+        if self._model.graph.output[0].name == "last_hidden_state":
+            raise QuantizationError(
+                "hidden states are no distribution over answers, so there is no KL to bound: leave "
+                "out --sensitivity"
+            )
         self._feeds = spread(feeds, TEXTS)
         self._logits = list(_logits(run.session(self._model), self._feeds))
         self.texts = len(self._feeds)

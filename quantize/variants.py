@@ -14,8 +14,8 @@ from distilroberta.quantize.probes import Probes
 from distilroberta.quantize.recipe import NOTHING, Feed, Kept, Options, Prepared, Recipe
 from distilroberta.quantize.signature import tensor_specs
 from distilroberta.runtime import layout
+from distilroberta.runtime.execution.session import Session
 from distilroberta.runtime.manifest import Agreement, Variant
-from distilroberta.runtime.session import Session
 
 _UNMEASURED = Agreement(rows=0, largest_difference=0, cosine=0, same_top=0, kl=0)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from distilroberta.runtime import layout, processor
-from distilroberta.runtime import provider as providers
-from distilroberta.runtime.digest import sha256_of
 from distilroberta.runtime.errors import ArtifactError, InputError, ProviderError
+from distilroberta.runtime.execution.provider import candidates, options_of
+from distilroberta.runtime.execution.provider_options import ProviderOptions, one_line
+from distilroberta.runtime.execution.session import Session
 from distilroberta.runtime.manifest import Manifest, Variant
-from distilroberta.runtime.session import Session
 
 _LOG = logging.getLogger(__name__)
 _OF_OTHERS = frozenset({".cache", ".git", ".gitattributes"})
@@ -27,6 +28,9 @@ class Artifact:
 
     Opening it reads the manifest and checks that every file it lists is there, is a plain file
     inside the folder, and has the size it should have. `verify` also reads every byte.
+
+    It can be pickled: what travels are its path and the digest of its manifest, and the other side
+    opens the folder at that path if it has the same manifest.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -47,6 +51,14 @@ class Artifact:
 
     def __repr__(self) -> str:
         return f"Artifact({str(self.path)!r}, task={self.task!r}, variants={self.variants!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., Artifact], tuple[str, str]]:
+        return _reopened, (str(self.path), self._manifest_digest())
+
+    def _manifest_digest(self) -> str:
+        import hashlib  # where it is needed: it is slow to import
+
+        return hashlib.sha256(self.manifest.to_json().encode()).hexdigest()
 
     @property
     def task(self) -> str:
@@ -76,8 +88,8 @@ class Artifact:
             return self.manifest.variants[name]
         except (KeyError, TypeError):
             raise InputError(
-                f"variant {name!r} is not in {self.path} (it has {', '.join(self.variants)}); "
-                "choose one of these, or auto"
+                f"variant {one_line(name)} is not in {self.path} (it has "
+                f"{', '.join(self.variants)}); choose one of these, or auto"
             ) from None
 
     def choose(self, provider: str) -> str:
@@ -85,8 +97,11 @@ class Artifact:
 
         INT8 on a CPU and FP16 on a GPU; where the artifact lacks it, FP32, then what is left, the
         best suited first.
+
+        Raises:
+            ProviderError: there is no provider of this name.
         """
-        for name in _ON_CPU if provider == "cpu" else _ON_GPU:
+        for name in _ON_CPU if options_of(provider).name == "cpu" else _ON_GPU:
             if name in self.manifest.variants:
                 return name
         return self.variants[0]
@@ -102,29 +117,43 @@ class Artifact:
         return self.path / name
 
     def session(
-        self, variant: str = "auto", *, provider: str = "auto", threads: int | None = None
+        self,
+        variant: str = "auto",
+        *,
+        provider: str | ProviderOptions = "auto",
+        threads: int | None = None,
     ) -> Session:
         """Load a variant's graph. See `pipeline` for what the arguments mean.
 
         Warns in the log where the variant was made for another processor, and of FP16 on a CPU.
 
+        Args:
+            variant: its name, or `auto`.
+            provider: `cpu`, `cuda`, `tensorrt`, or the options of one: `CpuOptions`,
+                `CudaOptions`, `TensorRTOptions`; or `auto`, which goes on to the CPU where CUDA
+                does not start.
+            threads: how many compute one call; None, as many as this process may use CPUs.
+
         Raises:
-            InputError: the variant is not there, or `threads` is no positive number.
+            InputError: the variant is not there, or `threads` is no whole number from 1 to 1024.
             ArtifactError: the graph can't be loaded or is not what the manifest says.
             ProviderError: the provider is unknown or can't start.
         """
-        names = providers.candidates(provider)
-        for name in names:
-            chosen = self.choose(name) if variant == "auto" else variant
+        tried = candidates(provider)
+        for options in tried:
+            name = options.name
+            is_auto = isinstance(variant, str) and variant == "auto"
+            chosen = self.choose(name) if is_auto else variant
             spec = self.variant(chosen)
+            graph = self.file(spec.graph)
             try:
-                session = Session(chosen, self.file(spec.graph), spec, name, threads)
-            except ProviderError:
-                if name == names[-1]:
+                session = Session(chosen, graph, spec, options, threads, artifact=self)
+            except ProviderError as error:
+                if options is tried[-1]:
                     raise
-                _LOG.warning("provider auto: %s did not start, trying the next one", name)
+                _LOG.warning("provider auto: trying the next one, for %s", error)
                 continue
-            if provider == "auto":
+            if isinstance(provider, str) and provider == "auto":
                 _LOG.info("provider auto: chose %s", name)
             _warn_of(chosen, spec, name)
             return session
@@ -137,7 +166,37 @@ class Artifact:
             ArtifactError: a file is missing, changed or of another size, or one lies in the
                 folder that the manifest does not list.
         """
-        for name, entry in self.manifest.files.items():
+        self._check_digests(self.manifest.files)
+        unlisted = self._files() - set(self.manifest.files) - {layout.MANIFEST}
+        if unlisted:
+            raise ArtifactError(
+                f"{self.path} holds files the manifest does not list: "
+                f"{', '.join(sorted(unlisted))}; remove them, or build it again"
+            )
+
+    def verify_variant(self, name: str) -> None:
+        """Read the files that a variant answers with and compare their SHA-256 with the manifest's.
+
+        They are its graph, what that takes weights from, and the files that all variants share.
+
+        Raises:
+            InputError: the artifact has no such variant.
+            ArtifactError: a file is missing, changed or of another size.
+        """
+        variant = self.variant(name)
+        own = {variant.graph, *variant.reads}
+        others = {
+            path
+            for one in self.manifest.variants.values()
+            for path in (one.graph, one.standard, *one.reads)
+        }
+        self._check_digests(path for path in self.manifest.files if path not in others - own)
+
+    def _check_digests(self, names: Iterable[str]) -> None:
+        from distilroberta.runtime.digest import sha256_of
+
+        for name in names:
+            entry = self.manifest.files[name]
             path = self._check_size(name, entry.bytes)
             found = sha256_of(path)
             if found != entry.sha256:
@@ -145,12 +204,6 @@ class Artifact:
                     f"{path} was changed: its SHA-256 is {found}, the manifest says "
                     f"{entry.sha256}; build or copy the artifact again"
                 )
-        unlisted = self._files() - set(self.manifest.files) - {layout.MANIFEST}
-        if unlisted:
-            raise ArtifactError(
-                f"{self.path} holds files the manifest does not list: "
-                f"{', '.join(sorted(unlisted))}; remove them, or build it again"
-            )
 
     def _files(self) -> set[str]:
         # A hub download or git checkout keeps its own files beside these.
@@ -191,3 +244,31 @@ def _warn_of(variant: str, spec: Variant, provider: str) -> None:
         _LOG.warning("variant %s was %s", variant, objection)
     if spec.precision == "fp16" and provider == "cpu":
         _LOG.warning("variant %s is for GPUs; on a CPU fp32 or int8 answer faster", variant)
+
+
+def _reopened(path: str, manifest_digest: str) -> Artifact:
+    """Open an artifact that was pickled, in another process or on another machine.
+
+    Raises:
+        ArtifactError: there is none at its path, or one with another manifest.
+    """
+    artifact = Artifact(path)
+    if artifact._manifest_digest() != manifest_digest:
+        raise ArtifactError(
+            f"{path} is not the artifact that was pickled: its manifest is another one; copy the "
+            "same artifact to this path on every machine"
+        )
+    return artifact
+
+
+def reopened_session(
+    artifact: Artifact, variant: str, options: ProviderOptions, threads: int | None
+) -> Session:
+    """Load a session that was pickled, once the files it reads have been verified.
+
+    Raises:
+        ArtifactError: a file was changed, or the graph can't be loaded.
+        ProviderError: the provider can't start here.
+    """
+    artifact.verify_variant(variant)
+    return artifact.session(variant, provider=options, threads=threads)

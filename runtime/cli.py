@@ -7,18 +7,40 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from distilroberta.runtime import layout
 from distilroberta.runtime.artifact import Artifact
 from distilroberta.runtime.command_line import results
 from distilroberta.runtime.errors import InputError
+from distilroberta.runtime.execution.session import Session
 from distilroberta.runtime.pipelines import pipeline
-from distilroberta.runtime.session import Session
 
 _ARTIFACT = typer.Argument(help="The folder that `distilroberta build` wrote.", metavar="ARTIFACT")
+# Of a vector.
+_SHOWN = 6
+# The tasks that an option of `predict` is for, and what it is called in Python.
+_OPTIONS = {
+    "--top-k": (("fill-mask", "text-classification", "question-answering"), "top_k"),
+    "--target": (("fill-mask",), "targets"),
+    "--text-pair": (("text-classification",), "text_pair"),
+    "--question": (("question-answering",), "question"),
+    "--aggregation-strategy": (("token-classification",), "aggregation_strategy"),
+    "--stride": (("token-classification",), "stride"),
+    "--function-to-apply": (("text-classification",), "function_to_apply"),
+    "--handle-impossible-answer": (("question-answering",), "handle_impossible_answer"),
+    "--max-answer-len": (("question-answering",), "max_answer_len"),
+    "--doc-stride": (("question-answering",), "doc_stride"),
+    "--pooling": (("feature-extraction",), "pooling"),
+    "--normalize": (("feature-extraction",), "normalize"),
+    "--candidate-label": (("zero-shot-classification",), "candidate_labels"),
+    "--hypothesis-template": (("zero-shot-classification",), "hypothesis_template"),
+    "--multi-label": (("zero-shot-classification",), "multi_label"),
+}
 _JSON = typer.Option(False, "--json", help="Print exactly what Python returns, as JSON.")
 
 
@@ -34,6 +56,9 @@ def predict(
     texts: list[str] | None = typer.Argument(
         None, help="Texts; without any, one a line from standard input."
     ),
+    task: str | None = typer.Option(
+        None, help="zero-shot-classification, or the artifact's own task, which is the default."
+    ),
     top_k: int | None = typer.Option(None, help="How many answers a text gets."),
     targets: list[str] | None = typer.Option(
         None, "--target", help="Fill-mask: score this word alone; may be repeated."
@@ -41,27 +66,93 @@ def predict(
     text_pair: str | None = typer.Option(
         None, help="Text classification: the second text of a pair."
     ),
+    question: str | None = typer.Option(
+        None, help="Question answering: what is asked of each text."
+    ),
+    aggregation_strategy: str | None = typer.Option(
+        None,
+        help="Token classification: none, or entities by simple, first, average or max.",
+    ),
+    stride: int | None = typer.Option(
+        None, help="Token classification: answer long texts in windows that share so many tokens."
+    ),
+    function_to_apply: str | None = typer.Option(
+        None, help="Text classification: softmax, sigmoid or none."
+    ),
+    handle_impossible_answer: bool = typer.Option(
+        False, "--handle-impossible-answer", help="Question answering: it may have no answer."
+    ),
+    max_answer_len: int | None = typer.Option(
+        None, help="Question answering: how many tokens an answer has at the most."
+    ),
+    doc_stride: int | None = typer.Option(
+        None, help="Question answering: how many tokens the windows of a long text share."
+    ),
+    pooling: str | None = typer.Option(
+        None, help="Feature extraction: mean or cls, for one vector a text."
+    ),
+    normalize: bool = typer.Option(
+        False, "--normalize", help="Feature extraction: pooled vectors of length 1."
+    ),
+    candidate_labels: list[str] | None = typer.Option(
+        None,
+        "--candidate-label",
+        help="Zero-shot classification: a label to score; may be repeated.",
+    ),
+    hypothesis_template: str | None = typer.Option(
+        None, help='Zero-shot classification: makes a hypothesis of a label, "This example is {}."'
+    ),
+    multi_label: bool = typer.Option(
+        False, "--multi-label", help="Zero-shot classification: score each label by itself."
+    ),
     variant: str = typer.Option("auto", help="fp32, fp16, int8-static, int8, int4 or auto."),
     provider: str = typer.Option("auto", help="cpu, cuda, tensorrt or auto."),
     threads: int | None = typer.Option(None, help="Threads that compute one call."),
+    batch_size: int | None = typer.Option(
+        None, help="How many texts are run at once; by their length, unless it is given."
+    ),
     as_json: bool = _JSON,
 ) -> None:
     """Answer texts with an artifact."""
-    pipe = pipeline(None, artifact, variant=variant, provider=provider, threads=threads)
+    pipe = pipeline(task, artifact, variant=variant, provider=provider, threads=threads)
     given = list(texts) if texts else _lines_of_stdin()
     if not given:
         raise InputError("no text: give one behind the artifact, or one a line on standard input")
+    parameters = _parameters(
+        pipe.task,
+        {
+            "--top-k": top_k,
+            "--target": targets,
+            "--text-pair": text_pair,
+            "--question": question,
+            "--aggregation-strategy": aggregation_strategy,
+            "--stride": stride,
+            "--function-to-apply": function_to_apply,
+            "--handle-impossible-answer": handle_impossible_answer,
+            "--max-answer-len": max_answer_len,
+            "--doc-stride": doc_stride,
+            "--pooling": pooling,
+            "--normalize": normalize,
+            "--candidate-label": candidate_labels,
+            "--hypothesis-template": hypothesis_template,
+            "--multi-label": multi_label,
+        },
+    )
     items: list[Any] = [*given]
-    parameters: dict[str, Any] = {} if top_k is None else {"top_k": top_k}
-    if targets:
-        parameters["targets"] = _only_for("fill-mask", pipe.task, "--target", targets)
-    if text_pair is not None:
-        _only_for("text-classification", pipe.task, "--text-pair", text_pair)
+    if parameters.pop("text_pair", None) is not None:
         items = [{"text": text, "text_pair": text_pair} for text in given]
+    if pipe.task == "question-answering":
+        if parameters.pop("question", None) is None:
+            raise InputError("question-answering needs --question; the texts are what is read")
+        items = [{"question": question, "context": text} for text in given]
+    if pipe.task == "feature-extraction" and not as_json:
+        parameters["return_tensors"] = True  # a few values are printed, for which arrays will do
+    if batch_size is not None:
+        parameters["batch_size"] = batch_size
     # One text goes in as itself, so that the answer is what Python returns for it.
     results = pipe(items[0] if len(items) == 1 else items, **parameters)
     if as_json:
-        typer.echo(json.dumps(results, ensure_ascii=False))
+        typer.echo(json.dumps(results, ensure_ascii=False, default=np.ndarray.tolist))
         return
     listed = [results] if len(items) == 1 else results
     for text, result in zip(given, listed, strict=True):
@@ -75,32 +166,72 @@ def _lines_of_stdin() -> list[str]:
         raise InputError(f"standard input is not {error.encoding} text: {error.reason}") from error
 
 
-def _only_for(task: str, actual: str, option: str, value: Any) -> Any:
-    if actual != task:
-        raise InputError(f"{option} is for {task}; this artifact is for {actual}")
-    return value
+def _parameters(task: str, options: dict[str, Any]) -> dict[str, Any]:
+    # Of the options that were given, which the task must be one of theirs for.
+    parameters = {}
+    for option, value in options.items():
+        if value is None or value is False or value == []:
+            continue
+        tasks, name = _OPTIONS[option]
+        if task not in tasks:
+            advice = [f"add --task {one}" for one in tasks if layout.BUILT_FOR.get(one) == task]
+            raise InputError(
+                f"{option} is for {', '.join(tasks)}; this artifact is for {task}"
+                + "".join(f": {words}" for words in advice)
+            )
+        parameters[name] = value
+    return parameters
 
 
 def _print_answer(text: str, result: Any) -> None:
     console = Console(emoji=False, highlight=False, soft_wrap=True)
     console.print(text, style="bold", markup=False)
+    if isinstance(result, np.ndarray):
+        values = " ".join(f"{value:.4f}" for value in result.ravel()[:_SHOWN].tolist())
+        console.print(f"  {' x '.join(map(str, result.shape))}: {values} ...")
+        return
     for mask, rows in enumerate(_by_mask(result), 1):
         if len(_by_mask(result)) > 1:
             console.print(f"  mask {mask}")
         for row in rows:
-            answer = row["label"] if "label" in row else row["token_str"].strip()
-            console.print(f"  {row['score']:.4f}  {answer}", markup=False)
+            console.print(f"  {row['score']:.4f}  {_words(row, text)}", markup=False)
+
+
+def _words(row: dict[str, Any], text: str) -> str:
+    if "label" in row:
+        return str(row["label"])
+    if "token_str" in row:
+        return str(row["token_str"]).strip()
+    found = text[row["start"] : row["end"]]
+    if "answer" in row:
+        return f"{row['start']}-{row['end']}  {found}"
+    return f"{row['start']}-{row['end']}  {row.get('entity_group', row.get('entity'))}  {found}"
 
 
 def _by_mask(result: Any) -> list[list[dict[str, Any]]]:
+    if isinstance(result, dict) and "labels" in result:
+        pairs = zip(result["labels"], result["scores"], strict=True)
+        return [[{"label": label, "score": score} for label, score in pairs]]
     if isinstance(result, dict):
         return [[result]]
     return result if result and isinstance(result[0], list) else [result]
 
 
-def info(artifact: Path = _ARTIFACT, as_json: bool = _JSON) -> None:
-    """Show what an artifact holds."""
+def info(
+    artifact: Path = _ARTIFACT,
+    provider: str | None = typer.Option(
+        None, help="Load it on cpu, cuda, tensorrt or auto, and show what runs where."
+    ),
+    variant: str | None = typer.Option(None, help="The variant to load, with --provider."),
+    as_json: bool = _JSON,
+) -> None:
+    """Show what an artifact holds, or how it runs on a provider."""
     opened = Artifact(artifact)
+    if provider is not None:
+        _print_session(opened.session(variant or "auto", provider=provider), as_json)
+        return
+    if variant is not None:
+        raise InputError("--variant says what to load: add --provider")
     manifest = opened.manifest
     if as_json:
         typer.echo(manifest.to_json(), nl=False)
@@ -112,19 +243,38 @@ def info(artifact: Path = _ARTIFACT, as_json: bool = _JSON) -> None:
     console.print(f"licence   {manifest.licence or 'not stated'}", markup=False)
     tools = ", ".join(f"{name} {version}" for name, version in manifest.tools.items())
     console.print(f"made with {tools}", markup=False)
-    table = Table("variant", "target", "graph", "MB", "same top", "largest difference", "scheme")
-    for name, variant in manifest.variants.items():
+    table = Table(
+        "variant", "target", "graph", "MB", "same top", "cosine", "largest difference", "scheme"
+    )
+    for name, entry in manifest.variants.items():
         cells = (
             name,
-            variant.target,
-            variant.graph,
-            f"{manifest.bytes_of(variant) / 1e6:.1f}",
-            f"{variant.agreement.same_top:.1%}",
-            f"{variant.agreement.largest_difference:.2g}",
-            variant.scheme,
+            entry.target,
+            entry.graph,
+            f"{manifest.bytes_of(entry) / 1e6:.1f}",
+            "-" if entry.agreement.same_top is None else f"{entry.agreement.same_top:.1%}",
+            f"{entry.agreement.cosine:.4f}",
+            f"{entry.agreement.largest_difference:.2g}",
+            entry.scheme,
         )
         table.add_row(*map(Text, cells))  # as text: a bracket is no markup
     console.print(table)
+
+
+def _print_session(session: Session, as_json: bool) -> None:
+    nodes = session.nodes()
+    found = {
+        "variant": session.variant,
+        "provider": session.provider,
+        "threads": session.threads,
+    }
+    if as_json:
+        typer.echo(json.dumps({**found, "nodes": nodes}))
+        return
+    console = results(soft_wrap=True)
+    found["nodes"] = ", ".join(f"{count} on {name}" for name, count in nodes.items())
+    for name, value in found.items():
+        console.print(f"{name:9} {value}", markup=False)
 
 
 def verify(artifact: Path = _ARTIFACT) -> None:

@@ -36,3 +36,11 @@ class InputError(DistilRobertaError, ValueError):
     """A text, a parameter or an argument that can't be used."""
 
     exit_code = 2
+
+
+class OutOfMemoryError(DistilRobertaError):
+    """A call that there is not enough memory for. The session can go on with smaller ones."""
+
+
+class NonFiniteError(DistilRobertaError):
+    """A graph computed infinite values or NaN. The artifact is damaged, or FP16 overflowed."""

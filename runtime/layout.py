@@ -55,5 +55,13 @@ def served_graph(variant: str) -> str:
     return f"{GRAPHS}/served_{variant.replace('-', '_')}.onnx"
 
 
-TASKS = ("fill-mask", "text-classification", "token-classification", "question-answering")
+TASKS = (
+    "fill-mask",
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "feature-extraction",
+)
+# Tasks that run on an artifact that was built for another.
+BUILT_FOR = {"zero-shot-classification": "text-classification"}
 TASK_ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}

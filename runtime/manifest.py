@@ -42,22 +42,32 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How close a variant's logits are to FP32's, over the probe texts.
+    """How close a variant's logits or hidden states are to FP32's, over the probe texts.
 
     FP32 is PyTorch where `build` measured it, and the artifact's own FP32 graph where `quantize`
     added the variant.
 
-    `rows` is the number of logit rows compared (masks, or texts), `largest_difference` the largest
-    absolute difference of a logit, `cosine` the cosine similarity of all logits taken as one
-    vector, `same_top` the share of rows with the same highest logit, `kl` the mean
-    Kullback-Leibler divergence of the softmax in nats, FP32's distribution first.
+    `rows` is the number of rows compared (masks, texts, or tokens), `largest_difference` the
+    largest absolute difference of a value, `cosine` the cosine similarity of all values taken as
+    one vector.
+
+    Of logits, `same_top` is the share of rows with the same highest one, `kl` the mean
+    Kullback-Leibler divergence of the softmax in nats, FP32's distribution first. Both are None for
+    feature-extraction, whose hidden states are no distribution over anything.
+
+    Of hidden states, `worst_cosine` is the lowest cosine similarity of one row, and
+    `relative_error` the Euclidean length of the error of all rows, divided by that of what sets the
+    rows apart: FP32's rows less their mean, which a model may give every token alike. Both are None
+    for the other tasks.
     """
 
     rows: int
     largest_difference: float
     cosine: float
-    same_top: float
-    kl: float
+    same_top: float | None
+    kl: float | None
+    worst_cosine: float | None = None
+    relative_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -241,8 +251,10 @@ def _variant(entry: _Reader) -> Variant:
             rows=measured.number("rows"),
             largest_difference=measured.real("largest_difference"),
             cosine=measured.real("cosine"),
-            same_top=measured.real("same_top"),
-            kl=measured.real("kl"),
+            same_top=measured.optional_real("same_top"),
+            kl=measured.optional_real("kl"),
+            worst_cosine=measured.optional_real("worst_cosine"),
+            relative_error=measured.optional_real("relative_error"),
         ),
         target=_target(entry),
         evaluation=_evaluation(entry),

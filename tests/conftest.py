@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+# Before anything imports onnxruntime, see `runtime/execution/ort.py`.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ from transformers import (
     RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
     RobertaForTokenClassification,
+    RobertaModel,
 )
 
 from distilroberta.export import build
@@ -73,6 +77,7 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> CheckpointMaker
             "text-classification": RobertaForSequenceClassification,
             "token-classification": RobertaForTokenClassification,
             "question-answering": RobertaForQuestionAnswering,
+            "feature-extraction": RobertaModel,
         }
         model = kinds[task](RobertaConfig(**{**shape, **config}))
         for name, parameter in model.named_parameters():
@@ -109,6 +114,12 @@ def answerer(make_checkpoint: CheckpointMaker) -> Path:
 
 
 @pytest.fixture(scope="session")
+def embedder(make_checkpoint: CheckpointMaker) -> Path:
+    """A checkpoint without a head. Read only."""
+    return make_checkpoint("feature-extraction")
+
+
+@pytest.fixture(scope="session")
 def mini_artifact(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The bundled checkpoint, built in all variants. Read only: copy it to change it."""
     return build(mini, tmp_path_factory.mktemp("artifacts") / "mini")
@@ -130,6 +141,19 @@ def tagger_artifact(tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> A
 def answerer_artifact(answerer: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The question answerer, built in all variants. Read only: copy it to change it."""
     return build(answerer, tmp_path_factory.mktemp("artifacts") / "answerer")
+
+
+@pytest.fixture(scope="session")
+def embedder_artifact(embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The checkpoint without a head, built in all variants. Read only: copy it to change it."""
+    return build(embedder, tmp_path_factory.mktemp("artifacts") / "embedder")
+
+
+@pytest.fixture(scope="session")
+def trained_embedder_artifact(reality: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The trained fill-mask checkpoint, built without its head in FP32 and INT8. Read only."""
+    folder = tmp_path_factory.mktemp("artifacts") / "trained-embedder"
+    return build(reality / "mlm", folder, task="feature-extraction", variants=["fp32", "int8"])
 
 
 @pytest.fixture

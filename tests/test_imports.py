@@ -33,6 +33,8 @@ UNWANTED = {
 PROBE = """\
 import json, sys, threading
 import distilroberta.runtime
+assert "tokenizers" not in sys.modules, "pipelines are imported when they are needed"
+distilroberta.runtime.FillMaskPipeline
 print(json.dumps([sorted(sys.modules), threading.active_count()]))
 """
 

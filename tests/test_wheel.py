@@ -1,4 +1,4 @@
-"""The wheel alone, in an empty environment, is enough to answer texts."""
+"""The wheel alone, in an empty environment, is enough to answer texts, and small."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from distilroberta.export import build
 from distilroberta.runtime import Artifact, pipeline
 
 PROJECT = Path(__file__).parents[1]
 CONSTRAINTS = PROJECT / "constraints.txt"
 EDGE = PROJECT / "requirements-edge.txt"
+WITHOUT_NETWORK = Path(__file__).with_name("without_network.py")
+# Of all that lies in site-packages, bytecode included.
+MOST_BYTES = 165_000_000
 OFFLINE = "DISTILROBERTA_OFFLINE"
 UNWANTED = ("torch", "transformers", "onnx", "optimum", "typer", "rich", "pytest")
 TEXT = "Paris is the <mask> of France."
@@ -32,14 +38,29 @@ import distilroberta.runtime
 print(json.dumps([answer, found, loaded, distilroberta.runtime.__file__]))
 """
 
+# Answers what a list of [task, artifact, arguments, parameters] asks. The threads that numpy starts
+# as it is imported are not counted.
+PREDICT_ALL = """\
+import json, os, sys
+import numpy
+before = len(os.listdir("/proc/self/task"))
+from distilroberta.runtime import pipeline
+started = len(os.listdir("/proc/self/task")) - before
+answers = [
+    pipeline(task, artifact, variant="fp32", provider="cpu")(*arguments, **parameters)
+    for task, artifact, arguments, parameters in json.loads(sys.argv[1])
+]
+print(json.dumps([started, answers]))
+"""
+
 pytestmark = pytest.mark.skipif(
     os.environ.get(OFFLINE) == "1", reason=f"{OFFLINE}=1: no package index to install from"
 )
 
 
-def pip(python: Path | str, *words: str) -> None:
+def pip(*words: str) -> None:
     done = subprocess.run(
-        [str(python), "-m", "pip", "--disable-pip-version-check", *words],
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", *words],
         capture_output=True,
         text=True,
         check=False,
@@ -57,27 +78,41 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
     shutil.copytree(PROJECT, source, ignore=ignored, dirs_exist_ok=True)
     output = tmp_path_factory.mktemp("wheel")
-    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(output), str(source))
+    pip("wheel", "--no-deps", "--wheel-dir", str(output), str(source))
     (built,) = output.iterdir()
     return built
 
 
-@pytest.fixture(scope="module", params=["as usual", "for the edge"])
-def python(
-    wheel: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Path:
-    """The interpreter of an environment with the wheel, installed in each of the README's ways."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    found = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if request.param == "as usual":
-        pip(found, "install", "--only-binary=:all:", "-c", str(CONSTRAINTS), str(wheel))
-    else:
-        pip(found, "install", "--only-binary=:all:", "--no-deps", "-r", str(EDGE), str(wheel))
-        unwanted = "import importlib.util as u; print(u.find_spec('huggingface_hub'))"
-        there = subprocess.run([str(found), "-c", unwanted], capture_output=True, check=True)
-        assert there.stdout.strip() == b"None"
-    return found
+def empty(folder: Path) -> Path:
+    """Make an environment with nothing in it, not even pip; return its interpreter."""
+    venv.create(folder)
+    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def install(python: Path, *words: str) -> None:
+    pip("--python", str(python), "install", "--only-binary=:all:", *words)
+
+
+@pytest.fixture(scope="module")
+def usual(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel, and what pip says that it needs."""
+    python = empty(tmp_path_factory.mktemp("environment"))
+    install(python, "-c", str(CONSTRAINTS), str(wheel))
+    return python
+
+
+@pytest.fixture(scope="module")
+def edge(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel and what it can't do without."""
+    python = empty(tmp_path_factory.mktemp("environment"))
+    install(python, "--no-deps", "-r", str(EDGE), str(wheel))
+    return python
+
+
+@pytest.fixture(params=["usual", "edge"])
+def python(request: pytest.FixtureRequest) -> Any:
+    """Each of the two."""
+    return request.getfixturevalue(request.param)
 
 
 def test_wheel_holds_the_four_parts_and_nothing_else(wheel: Path) -> None:
@@ -123,14 +158,79 @@ def test_runtime_answers_without_the_rest(python: Path, mini_artifact: Artifact)
     )
 
 
+def test_edge_install_is_small(edge: Path) -> None:
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    done = subprocess.run([str(edge), "-c", where], capture_output=True, text=True, check=True)
+    folder = Path(done.stdout.strip())
+    assert folder.is_relative_to(edge.parents[1])
+    assert not list(folder.glob("huggingface_hub*"))
+    assert not list(folder.glob("pip*")), "the environment's own"
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    assert sum(sizes) <= MOST_BYTES
+
+
+def alike(found: Any, expected: Any) -> bool:
+    """Compare answers, scores to what another build of the kernels may change them by."""
+    if isinstance(expected, dict):
+        return list(found) == list(expected) and all(
+            alike(found[key], value) for key, value in expected.items()
+        )
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(alike, found, expected))
+    if isinstance(expected, float):
+        return bool(found == pytest.approx(expected, rel=0, abs=1e-4))
+    return bool(found == expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the Linux kernel does the check")
+def test_edge_install_answers_every_task_without_network(
+    edge: Path,
+    make_checkpoint: Callable[..., Path],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels = {0: "contradiction", 1: "neutral", 2: "entailment"}
+    of_entailment = build(
+        make_checkpoint("text-classification", id2label=labels), tmp_path / "nli", variants=["fp32"]
+    )
+    asked: list[tuple[str, Artifact, list[Any], dict[str, Any]]] = [
+        (task, request.getfixturevalue(f"{name}_artifact"), arguments, parameters)
+        for task, name, arguments, parameters in (
+            ("fill-mask", "mini", [TEXT], {}),
+            ("text-classification", "classifier", [["It is good.", "No."]], {"top_k": None}),
+            ("token-classification", "tagger", [TEXT], {"aggregation_strategy": "simple"}),
+            ("question-answering", "answerer", [], {"question": "Where?", "context": "In Paris."}),
+            ("feature-extraction", "embedder", ["It is good."], {}),
+        )
+    ]
+    candidates = {"candidate_labels": ["good", "bad"]}
+    asked.append(("zero-shot-classification", of_entailment, ["It is good."], candidates))
+    words = json.dumps([(task, str(one.path), *rest) for task, one, *rest in asked])
+    # The package is to turn it off by itself.
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    done = subprocess.run(
+        [sys.executable, str(WITHOUT_NETWORK), str(edge), "-c", PREDICT_ALL, words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=edge.parent,
+    )
+    assert done.returncode == 0, done.stderr or "it was killed: it tried the network"
+    started, answers = json.loads(done.stdout)
+    assert started == 0, "onnxruntime's telemetry has a thread"
+    assert len(answers) == len(asked)
+    for found, (task, artifact, arguments, parameters) in zip(answers, asked, strict=True):
+        pipe = pipeline(task, artifact, variant="fp32", provider="cpu")
+        assert alike(found, pipe(*arguments, **parameters)), task
+
+
 def test_quantize_extra_is_enough_to_quantize(
     wheel: Path, mini_artifact: Artifact, tmp_path: Path
 ) -> None:
-    venv.create(tmp_path / "environment", with_pip=True)
-    folder = tmp_path / "environment" / ("Scripts" if os.name == "nt" else "bin")
-    python = folder / "python"
-    wanted = f"{wheel}[quantize]"
-    pip(python, "install", "--only-binary=:all:", "-c", str(CONSTRAINTS), wanted)
+    python = empty(tmp_path / "environment")
+    install(python, "-c", str(CONSTRAINTS), f"{wheel}[quantize]")
     artifact = Path(shutil.copytree(mini_artifact.path, tmp_path / "artifact"))
     words = ["quantize", str(artifact), "--variants", "int8-static"]
     command = [str(python.with_name("distilroberta" + python.suffix)), *words]

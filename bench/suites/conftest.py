@@ -11,7 +11,7 @@ from distilroberta.bench import machine
 from distilroberta.bench.checkpoints import MINI
 from distilroberta.export import build
 from distilroberta.runtime import Artifact, layout
-from distilroberta.runtime.session import usable_cpus
+from distilroberta.runtime.execution.cpu_limit import usable_cpus
 
 
 @pytest.fixture(scope="session")

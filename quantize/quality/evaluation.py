@@ -34,9 +34,9 @@ from distilroberta.quantize.quality.token_classification import TokenClassificat
 from distilroberta.runtime import layout
 from distilroberta.runtime.digest import sha256_of
 from distilroberta.runtime.errors import ArtifactError, InputError
-from distilroberta.runtime.model_config import ModelConfig
-from distilroberta.runtime.pipeline import check_batch_size
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.model_config import ModelConfig
+from distilroberta.runtime.tasks.pipeline import check_batch_size
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 # What readers and metrics import where they need it.
 _NEEDED = ("pyarrow", "scipy", "seqeval", "sklearn")
@@ -95,6 +95,12 @@ def prepare(
         DataError: the data can't be read, or does not fit the task or the model.
         ArtifactError: the folder's tokenizer or config.json can't be read.
     """
+    if task == "feature-extraction":
+        raise InputError(
+            "hidden states are right or wrong by no label, so feature-extraction can't be scored; "
+            "`distilroberta info` tells how close each variant's are to FP32's. To score what is "
+            f"made of them, build the checkpoint for one of {', '.join(FORMATS)}"
+        )
     if task not in FORMATS:
         raise InputError(f"unknown task {task!r}: choose one of {', '.join(FORMATS)}")
     missing = [name for name in _NEEDED if find_spec(name) is None]

@@ -21,7 +21,7 @@ from distilroberta.quantize.quality.task import (
     integers,
     word_ids,
 )
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 _TOP = 5
 

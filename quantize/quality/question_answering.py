@@ -24,7 +24,7 @@ from distilroberta.quantize.quality.task import (
     integers,
     word_ids,
 )
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 # As transformers' `run_qa` has them: the tokens of a window, and how many two windows share.
 _WINDOW = 384

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilroberta.quantize.quality.metrics import Metrics
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 # Texts are tokenized so many at a time: an encoding takes far more memory than its ids.
 _ENCODED_AT_ONCE = 1024

@@ -11,7 +11,7 @@ from distilroberta.quantize.quality.errors import DataError
 from distilroberta.quantize.quality.examples import TextExample
 from distilroberta.quantize.quality.metrics import Metrics
 from distilroberta.quantize.quality.task import Case, Logits, Tally, Task, chunks, integers
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 
 class TextClassification(Task[Case]):

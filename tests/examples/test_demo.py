@@ -1,14 +1,16 @@
-"""The demo: what it shows, and that it says at once what it can't show."""
+"""The demo: what it shows of every kind of checkpoint."""
 
 from __future__ import annotations
 
+import json
 import runpy
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from distilroberta.runtime.pipelines import PIPELINES
+from distilroberta.runtime import layout
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 
@@ -22,32 +24,46 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return runpy.run_path(str(DEMO))
 
 
-def test_every_pipeline_has_sentences(demo: dict[str, Any]) -> None:
-    assert set(demo["SENTENCES"]) == set(PIPELINES)
+def test_every_task_has_inputs(demo: dict[str, Any]) -> None:
+    assert set(demo["INPUTS"]) == set(layout.TASKS)
 
 
-@pytest.mark.parametrize("name", ["tagger", "answerer"])
-def test_task_without_a_pipeline_is_refused_before_the_build(
+def test_checkpoint_for_no_task_is_refused(
+    demo: dict[str, Any], mini: Path, capsys: Capture, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(mini, tmp_path / "checkpoint"))
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["architectures"] = ["RobertaForCausalLM"]
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(SystemExit) as ended:
+        demo["demo"](str(folder))
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "checkpoint is a RobertaForCausalLM" in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown_for_it"),
+    [
+        ("classifier", "(0."),
+        ("tagger", "--aggregation-strategy simple"),
+        ("answerer", '--question "Where did Marie Curie work?"'),
+        ("embedder", "x 64:"),
+    ],
+)
+def test_every_variant_answers(
     request: pytest.FixtureRequest,
     demo: dict[str, Any],
     name: str,
+    shown_for_it: str,
     capsys: Capture,
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        demo["demo"](str(request.getfixturevalue(name)))
-    assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert "and pipelines are there for fill-mask and text-classification only" in said
-    assert said.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_every_variant_answers(
-    demo: dict[str, Any], classifier: Path, capsys: Capture, tmp_path: Path
-) -> None:
-    demo["demo"](str(classifier))
+    checkpoint: Path = request.getfixturevalue(name)
+    demo["demo"](str(checkpoint))
     shown = capsys.readouterr().out
-    for variant in ("PyTorch", "fp32", "fp16", "int8"):
+    for variant in ("PyTorch", "fp32", "fp16", "int8", shown_for_it):
         assert variant in shown
-    assert (tmp_path / "build" / "demo" / classifier.name / "manifest.json").is_file()
+    assert (tmp_path / "build" / "demo" / checkpoint.name / "manifest.json").is_file()

@@ -86,11 +86,14 @@ def test_wrong_option(
     [
         ({"model_type": "bert"}, "labeller is not a RoBERTa: config.json says model_type 'bert'"),
         ({"is_decoder": True}, "labeller is a decoder"),
-        ({"architectures": ["RobertaModel"]}, "labeller is a RobertaModel; what can be built is"),
+        (
+            {"architectures": ["RobertaForMultipleChoice"]},
+            "labeller is a RobertaForMultipleChoice; what ",
+        ),
         ({"num_hidden_layers": 9}, "labeller has no usable weights for text-classification: "),
         ({"hidden_size": 63}, "labeller can't be loaded: The hidden size (63)"),
     ],
-    ids=["bert", "decoder", "no head", "missing layers", "wrong shape"],
+    ids=["bert", "decoder", "another head", "missing layers", "wrong shape"],
 )
 def test_checkpoint_that_can_not_be_built(
     capsys: Capture,

@@ -39,6 +39,7 @@ def set_architectures(folder: Path, edit_json: Edit, value: Any) -> None:
         (["RobertaForSequenceClassification"], "text-classification"),
         (["RobertaForTokenClassification"], "token-classification"),
         (["RobertaForQuestionAnswering"], "question-answering"),
+        (["RobertaModel"], "feature-extraction"),
         (["Custom", "RobertaForMaskedLM"], "fill-mask"),
     ],
 )
@@ -58,6 +59,7 @@ def test_task_is_that_of_the_architecture(
         ("token-classification", "token-classification"),
         ("ner", "token-classification"),
         ("question-answering", "question-answering"),
+        ("feature-extraction", "feature-extraction"),
     ],
 )
 @pytest.mark.parametrize("named", [["RobertaForMaskedLM"], ["RobertaModel"], None])
@@ -77,7 +79,7 @@ def test_unknown_task_is_refused(masker: Path, asked: str) -> None:
 @pytest.mark.parametrize(
     ("named", "is_a"),
     [
-        (["RobertaModel"], "is a RobertaModel"),
+        (["RobertaForCausalLM"], "is a RobertaForCausalLM"),
         (["RobertaForMultipleChoice", "X"], "is a RobertaForMultipleChoice or X"),
         ([], "is a model without a named head"),
         (None, "is a model without a named head"),
@@ -120,6 +122,32 @@ def test_weights_of_another_task_are_refused(
     message = f"has no usable weights for {task}: {lacking} missing, or of another shape"
     with pytest.raises(CheckpointError, match=message):
         load(checkpoint, task)
+
+
+def test_encoder_without_its_head_is_known_as_one(embedder: Path) -> None:
+    """As models for embeddings are published: config.json names the head they were trained with."""
+    with pytest.raises(CheckpointError, match="; --task feature-extraction builds it without a h"):
+        load(resolve(str(embedder)), "fill-mask")
+
+
+def test_missing_layer_gives_no_such_advice(masker_copy: Path, edit_json: Edit) -> None:
+    edit_json(masker_copy, "config.json", lambda config: config.update(num_hidden_layers=2))
+    with pytest.raises(CheckpointError, match=r"was not fine-tuned for this task$"):
+        load(resolve(str(masker_copy)), "fill-mask")
+    with pytest.raises(CheckpointError, match=r"feature-extraction: encoder\.layer\.1\..* task$"):
+        load(resolve(str(masker_copy)), "feature-extraction")
+
+
+@pytest.mark.parametrize("kind", ["masker", "labeller", "tagger", "answerer", "embedder"])
+def test_head_and_pooler_are_left_out(request: pytest.FixtureRequest, kind: str) -> None:
+    checkpoint = resolve(str(request.getfixturevalue(kind)))
+    found = load(checkpoint, "feature-extraction").model.state_dict()
+    assert {name.split(".")[0] for name in found} == {"embeddings", "encoder"}
+    stored = load_file(checkpoint.folder / "model.safetensors")
+    for name, weight in found.items():
+        if name in stored or f"roberta.{name}" in stored:  # not the buffers, which are counted up
+            assert torch.equal(weight, stored.get(name, stored.get(f"roberta.{name}")))
+    assert sum(name.endswith("weight") for name in found) > 10
 
 
 def test_one_missing_weight_is_named(labeller_copy: Path) -> None:

@@ -101,6 +101,13 @@ def test_table_of_variants_against_pytorch(
     assert float(rows["fp32"][6]) < 1e-6 < float(rows["int8"][6])
 
 
+def test_hidden_states_have_no_score(
+    capsys: Capture, embedder_artifact: Artifact, masked: str
+) -> None:
+    message = refused(capsys, 2, str(embedder_artifact.path), "--data", masked, "--no-reference")
+    assert "feature-extraction can't be scored; `distilroberta info` tells how close" in message
+
+
 @pytest.mark.parametrize(
     ("task", "name", "content", "metric", "rows"),
     [
@@ -299,7 +306,7 @@ def test_another_checkpoint_is_refused(
         (["--format", "conll"], "fill-mask is not read from conll, but from tsv, csv, jsonl, parq"),
         (["--limit", "0"], "the limit must be a whole number from 1 up"),
         (["--batch-size", "0"], "batch_size must be a whole number from 1 up"),
-        (["--threads", "0"], "threads must be a whole number from 1 up"),
+        (["--threads", "0"], "threads must be a whole number from 1 to 1024"),
         (["--provider", "npu"], "unknown provider 'npu'"),
         (["--json", "no/folder/a.json"], "can't be written: it must be a file in a folder that is"),
     ],

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from distilroberta.export.checkpoint import Loaded
 from distilroberta.export.graphs import (
+    FeatureExtraction,
     FillMask,
     QuestionAnswering,
     ServedFillMask,
@@ -113,6 +114,14 @@ def spans(make_checkpoint: Callable[..., Path], load_folder: Load) -> Loaded:
     return loaded
 
 
+@pytest.fixture(scope="module")
+def states(make_checkpoint: Callable[..., Path], load_folder: Load) -> Loaded:
+    """A checkpoint of two layers without a head, in FP64."""
+    loaded = load_folder(make_checkpoint("feature-extraction"))
+    loaded.model.double()
+    return loaded
+
+
 @torch.inference_mode()
 def check_fill_mask(loaded: Loaded, rows: Sequence[str]) -> None:
     ids, mask = encode(rows, loaded)
@@ -151,6 +160,16 @@ def check_question_answering(loaded: Loaded, rows: Sequence[str]) -> None:
     same(end[mask == 1], wanted.end_logits[mask == 1])
 
 
+@torch.inference_mode()
+def check_feature_extraction(loaded: Loaded, rows: Sequence[str]) -> None:
+    ids, mask = encode(rows, loaded)
+    model: Any = loaded.model
+    wanted = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    found = FeatureExtraction(loaded.model)(ids, mask)
+    assert found.shape == wanted.shape == (*ids.shape, loaded.model.config.hidden_size)
+    same(found[mask == 1], wanted[mask == 1])
+
+
 @pytest.mark.parametrize("rows", TEXTS)
 def test_fill_mask_equals_transformers(masked: Loaded, rows: list[str]) -> None:
     check_fill_mask(masked, rows)
@@ -169,6 +188,11 @@ def test_token_classification_equals_transformers(tags: Loaded, rows: list[str])
 @pytest.mark.parametrize("rows", TEXTS)
 def test_question_answering_equals_transformers(spans: Loaded, rows: list[str]) -> None:
     check_question_answering(spans, rows)
+
+
+@pytest.mark.parametrize("rows", TEXTS)
+def test_feature_extraction_equals_transformers(states: Loaded, rows: list[str]) -> None:
+    check_feature_extraction(states, rows)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -205,6 +229,15 @@ def test_question_answering_of_any_shape_equals_transformers(
     loaded = load_folder(make_checkpoint("question-answering", **config))
     loaded.model.double()
     check_question_answering(loaded, ALL_KINDS)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_feature_extraction_of_any_shape_equals_transformers(
+    make_checkpoint: Callable[..., Path], load_folder: Load, config: dict[str, Any]
+) -> None:
+    loaded = load_folder(make_checkpoint("feature-extraction", **config))
+    loaded.model.double()
+    check_feature_extraction(loaded, ALL_KINDS)
 
 
 @hypothesis.settings(max_examples=50, deadline=None, derandomize=True)

@@ -98,29 +98,22 @@ def test_figures_are_those_of_the_manifest(classifier_artifact: Artifact) -> Non
 
 
 @pytest.mark.parametrize(
-    ("artifact", "answer", "shapes"),
+    "artifact",
     [
-        ("mini_artifact", None, None),
-        ("classifier_artifact", None, None),
-        ("tagger_artifact", "logits", (5,)),
-        ("answerer_artifact", "starts", ()),
+        "mini_artifact",
+        "classifier_artifact",
+        "tagger_artifact",
+        "answerer_artifact",
+        "embedder_artifact",
     ],
 )
-def test_use_that_the_card_shows_works(
-    request: pytest.FixtureRequest, artifact: str, answer: str | None, shapes: tuple[int, ...]
-) -> None:
+def test_use_that_the_card_shows_works(request: pytest.FixtureRequest, artifact: str) -> None:
     built = request.getfixturevalue(artifact)
     text = (built.path / "README.md").read_text("utf-8")
     code = text.split("```python\n")[1].split("```")[0]
     found: dict[str, Any] = {}
     exec(code.replace("path/to/this/folder", str(built.path)), found)  # noqa: S102
-    if answer is None:
-        assert found["answer"].task == built.task
-        return
-    assert found[answer].shape == (1, len(found["encoding"].ids), *shapes)
-    if built.task == "question-answering":
-        assert found["ends"].shape == found["starts"].shape
-        assert not (found["ends"] == found["starts"]).all()
+    assert found["answer"].task == built.task
 
 
 def test_size_of_a_served_variant_is_that_of_both_its_files(masker: Path, tmp_path: Path) -> None:

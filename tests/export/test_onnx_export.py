@@ -27,7 +27,7 @@ def dynamic_axes(specs: tuple[TensorSpec, ...]) -> dict[str, dict[int, str]]:
     }
 
 
-@pytest.mark.parametrize("kind", ["masker", "labeller", "tagger", "answerer"])
+@pytest.mark.parametrize("kind", ["masker", "labeller", "tagger", "answerer", "embedder"])
 def test_standard_graph_is_described_as_optimums(
     request: pytest.FixtureRequest, load_folder: Load, kind: str
 ) -> None:
@@ -45,6 +45,7 @@ def test_standard_graph_is_described_as_optimums(
     ("kind", "shapes"),
     [
         ("tagger", {"logits": ("batch_size", "sequence_length", 5)}),
+        ("embedder", {"last_hidden_state": ("batch_size", "sequence_length", 64)}),
         (
             "answerer",
             {
@@ -75,7 +76,14 @@ def optimized(path: Path, to: Path) -> onnx.GraphProto:
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])
 @pytest.mark.parametrize(
-    "kind", ["mini_artifact", "classifier_artifact", "tagger_artifact", "answerer_artifact"]
+    "kind",
+    [
+        "mini_artifact",
+        "classifier_artifact",
+        "tagger_artifact",
+        "answerer_artifact",
+        "embedder_artifact",
+    ],
 )
 def test_layer_norms_stay_apart_from_the_sum_before(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str, variant: str

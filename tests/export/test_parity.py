@@ -53,6 +53,13 @@ def spans(answerer: Path, load_folder: Load) -> tuple[Loaded, ExportedGraph]:
     return loaded, onnx_export.export(loaded)[0]
 
 
+@pytest.fixture(scope="module")
+def states(embedder: Path, load_folder: Load) -> tuple[Loaded, ExportedGraph]:
+    """A checkpoint without a head and its graph."""
+    loaded = load_folder(embedder)
+    return loaded, onnx_export.export(loaded)[0]
+
+
 def damaged(model: onnx.ModelProto, damage: Damage) -> onnx.ModelProto:
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
@@ -153,7 +160,7 @@ def test_standard_and_served_graph_pass(
         assert 0 < check(tmp_path, loaded, graph) <= parity.TOLERANCE
 
 
-@pytest.mark.parametrize("task", ["classes", "tags", "spans"])
+@pytest.mark.parametrize("task", ["classes", "tags", "spans", "states"])
 def test_graph_of_another_task_passes(
     request: pytest.FixtureRequest, tmp_path: Path, task: str
 ) -> None:
@@ -176,6 +183,7 @@ def test_graph_of_another_task_passes(
         ("token-classification", 1),
         ("token-classification", 9),
         ("question-answering", 2),
+        ("feature-extraction", 2),
     ],
 )
 def test_graph_of_any_shape_passes(
@@ -192,7 +200,7 @@ def test_graph_of_any_shape_passes(
     assert 0 < check(tmp_path, loaded, graph) <= parity.TOLERANCE
 
 
-@pytest.mark.parametrize("task", ["masked", "tags", "spans"])
+@pytest.mark.parametrize("task", ["masked", "tags", "spans", "states"])
 def test_padding_is_nobodys_answer(
     request: pytest.FixtureRequest, tmp_path: Path, task: str
 ) -> None:
@@ -229,7 +237,7 @@ def test_wrong_values_are_refused(
     served: bool,
 ) -> None:
     loaded, *graphs = masked
-    with pytest.raises(ParityError, match=f"g, output logits, {where}: a logit differs") as raised:
+    with pytest.raises(ParityError, match=f"g, output logits, {where}: a value differs") as raised:
         check(tmp_path, loaded, graphs[served], damage)
     error = raised.value
     assert error.name == "logits"
@@ -267,6 +275,20 @@ def test_wrong_values_are_refused(
         pytest.param(
             "spans", ignore_padding, "start_logits", "batch 2, length 17", id="spans of padding"
         ),
+        pytest.param(
+            "states",
+            add_to("layer.1.block.output_norm.bias", (7,), 1e-3),
+            "last_hidden_state",
+            "batch 1, length 8",
+            id="bias of a state",
+        ),
+        pytest.param(
+            "states",
+            ignore_padding,
+            "last_hidden_state",
+            "batch 2, length 17",
+            id="states of padding",
+        ),
     ],
 )
 def test_wrong_values_of_any_output_are_refused(
@@ -277,7 +299,7 @@ def test_wrong_values_of_any_output_are_refused(
     name: str,
     where: str,
 ) -> None:
-    with pytest.raises(ParityError, match=f"g, output {name}, {where}: a logit differs") as raised:
+    with pytest.raises(ParityError, match=f"g, output {name}, {where}: a value differs") as raised:
         check(tmp_path, *request.getfixturevalue(task), damage)
     assert raised.value.name == name
 

@@ -23,8 +23,8 @@ from distilroberta.quantize import int8, recipe
 from distilroberta.quantize.calibration_text import Texts
 from distilroberta.quantize.options import Options
 from distilroberta.quantize.variants import Graphs
-from distilroberta.runtime.model_config import ModelConfig
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.model_config import ModelConfig
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 LAYERS = 2
 
@@ -162,6 +162,12 @@ def wide_tagger(make_checkpoint: Callable[..., Path], export: Export) -> Exporte
 def wide_answerer(make_checkpoint: Callable[..., Path], export: Export) -> Exported:
     """A question answering model of that shape. Read only."""
     return export(make_checkpoint("question-answering", **WIDE))
+
+
+@pytest.fixture(scope="session")
+def wide_embedder(make_checkpoint: Callable[..., Path], export: Export) -> Exported:
+    """A model of that shape without a head. Read only."""
+    return export(make_checkpoint("feature-extraction", **WIDE))
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from distilroberta.quantize.calibration_text import Texts
 from distilroberta.quantize.feeds import Feeds
 from distilroberta.quantize.recipe import Feed
 from distilroberta.runtime import InputError
-from distilroberta.runtime.model_config import ModelConfig
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.model_config import ModelConfig
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 # Makes the batches of texts: `make(task, texts)`.
 Make = Callable[..., Feeds]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ Text before, 100% of it.
 """
 
 
-def variant(name: str, **agreement: float) -> Variant:
+def variant(name: str, **agreement: Any) -> Variant:
     figures = {"largest_difference": 0.0, "cosine": 1.0, "same_top": 1.0, "kl": 0.0}
     return Variant(
         graph=f"onnx/served_{name}.onnx",
@@ -89,8 +90,33 @@ def test_section_says_what_the_rows_are(manifest: Manifest, task: str) -> None:
         "text-classification": "81 probe texts,",
         "token-classification": "81 probe tokens,",
         "question-answering": "81 probe starts and ends,",
+        "feature-extraction": "81 probe tokens,",
     }
     assert words[task] in measured.section(replace(manifest, task=task))
+
+
+def test_section_on_hidden_states_is_about_vectors(manifest: Manifest) -> None:
+    none: dict[str, Any] = {"same_top": None, "kl": None}
+    close = variant("fp32", worst_cosine=0.99999999, relative_error=9e-7, **none)
+    far = variant(
+        "int8",
+        cosine=0.998932,
+        worst_cosine=0.996898,
+        relative_error=0.0493,
+        largest_difference=0.0906,
+        **none,
+    )
+    made = replace(manifest, task="feature-extraction", variants={"fp32": close, "int8": far})
+    text = measured.section(made)
+    assert "The hidden states of 81 probe tokens, each text run by itself on a CPU" in text
+    assert text.endswith(
+        "| variant | megabytes | cosine | lowest cosine of a token | relative error | "
+        "largest difference |\n"
+        "|---|---|---|---|---|---|\n"
+        "| fp32 | 330.0 | 1.000000 | 1.000000 | 9e-07 | 0 |\n"
+        "| int8 | 85.1 | 0.998932 | 0.996898 | 0.049 | 0.091 |\n"
+        "\n"
+    )
 
 
 def test_card_takes_on_a_new_section_and_keeps_the_rest(manifest: Manifest) -> None:

@@ -10,15 +10,16 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from scipy.spatial.distance import cosine
 from scipy.special import rel_entr, softmax
 
 from distilroberta.quantize.errors import AgreementError
-from distilroberta.quantize.probes import TEXTS, Probes, compare
+from distilroberta.quantize.probes import TEXTS, Probes, compare, compare_hidden_states
 from distilroberta.quantize.signature import tensor_specs
+from distilroberta.runtime.execution.session import Session
 from distilroberta.runtime.manifest import Agreement, Variant
-from distilroberta.runtime.model_config import ModelConfig
-from distilroberta.runtime.session import Session
-from distilroberta.runtime.tokenizer import Tokenizer
+from distilroberta.runtime.tasks.model_config import ModelConfig
+from distilroberta.runtime.tasks.tokenizer import Tokenizer
 
 Logits = NDArray[np.float64]
 
@@ -98,8 +99,39 @@ def test_not_a_number_shows_in_the_cosine(expected: list[Logits]) -> None:
     assert np.isnan(compare(found, expected).cosine)
 
 
+def test_hidden_states_are_compared_as_vectors(expected: list[Logits]) -> None:
+    found = [one + 0.1 * np.random.default_rng(2).normal(size=one.shape) for one in expected]
+    measured = compare_hidden_states(found, expected)
+    ours, theirs = np.concatenate(found), np.concatenate(expected)
+    rows = [1 - cosine(*pair) for pair in zip(ours, theirs, strict=True)]
+    assert measured.rows == 4
+    assert measured.worst_cosine == pytest.approx(min(rows))
+    assert measured.cosine == pytest.approx(1 - cosine(ours.ravel(), theirs.ravel()))
+    assert measured.largest_difference == np.abs(ours - theirs).max()
+    # The share of the variance that is left unexplained, as a length.
+    unexplained = ((ours - theirs) ** 2).sum() / (len(theirs) * theirs.var(axis=0).sum())
+    assert measured.relative_error == pytest.approx(np.sqrt(unexplained))
+    assert measured.same_top is measured.kl is None
+
+
+def test_what_all_tokens_have_in_common_hides_no_error(expected: list[Logits]) -> None:
+    found = [one + 0.5 for one in expected]
+    common = np.full(5, 1000.0)
+    near = compare_hidden_states(found, expected)
+    far = compare_hidden_states(*([one + common for one in side] for side in (found, expected)))
+    assert far.cosine > 0.999999 > near.cosine
+    assert far.relative_error == pytest.approx(near.relative_error)
+
+
+def test_hidden_states_that_are_the_same_agree(expected: list[Logits]) -> None:
+    for states in (expected, [np.zeros((3, 5))]):
+        found = compare_hidden_states(states, states)
+        assert (found.worst_cosine, found.cosine) == pytest.approx((1, 1))
+        assert found.relative_error == found.largest_difference == 0
+
+
 # What the probes are run on: the exports of every task.
-TASKS = ["wide_fill_mask", "wide_classifier", "wide_tagger", "wide_answerer"]
+TASKS = ["wide_fill_mask", "wide_classifier", "wide_tagger", "wide_answerer", "wide_embedder"]
 
 
 def tokenizer_of(exported: Any) -> Tokenizer:
@@ -175,9 +207,15 @@ def test_the_graph_itself_agrees_and_the_rows_are_counted(
         "text-classification": len(TEXTS),
         "token-classification": sum(tokens),
         "question-answering": 2 * len(TEXTS),
+        "feature-extraction": sum(tokens),
     }
     assert found.rows == rows[given.task]
-    assert (found.largest_difference, found.same_top) == (0, 1)
+    assert found.largest_difference == 0
+    if given.task == "feature-extraction":
+        assert (found.same_top, found.kl, found.relative_error) == (None, None, 0)
+        assert found.worst_cosine == pytest.approx(1)
+    else:
+        assert (found.same_top, found.worst_cosine, found.relative_error) == (1, None, None)
 
 
 def spoiled(model: onnx.ModelProto, name: str, value: float) -> onnx.ModelProto:
@@ -199,6 +237,7 @@ def spoiled(model: onnx.ModelProto, name: str, value: float) -> onnx.ModelProto:
         ("wide_classifier", "out_proj.bias"),
         ("wide_tagger", "classifier.bias"),
         ("wide_answerer", "qa_outputs.weight"),
+        ("wide_embedder", "layer.1.block.output_norm.bias"),
     ],
 )
 def test_wrong_variant_is_refused(

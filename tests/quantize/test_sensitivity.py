@@ -288,6 +288,12 @@ def test_regression_is_refused(make_checkpoint: Callable[..., Path]) -> None:
         sensitivity.measure(noisy(NOISE), graphs, texts(None))
 
 
+def test_hidden_states_are_refused(make_checkpoint: Callable[..., Path]) -> None:
+    graphs = exported(make_checkpoint("feature-extraction", num_hidden_layers=1))
+    with pytest.raises(QuantizationError, match=r"^hidden states are no distribution"):
+        sensitivity.measure(noisy(NOISE), graphs, texts(None))
+
+
 def test_logits_that_are_not_finite_name_the_product(
     classifier: tuple[Graphs, list[Feed]],
 ) -> None:

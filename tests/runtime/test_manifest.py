@@ -52,6 +52,23 @@ def test_target_survives_the_round_trip(tree: dict[str, Any], target: str) -> No
     assert parse(manifest.to_json().encode()) == manifest
 
 
+def test_agreement_of_hidden_states_survives_the_round_trip(embedder_artifact: Artifact) -> None:
+    manifest = embedder_artifact.manifest
+    assert parse(manifest.to_json().encode()) == manifest
+    for variant in manifest.variants.values():
+        assert variant.agreement.same_top is variant.agreement.kl is None
+        assert variant.agreement.worst_cosine is not None
+        assert variant.agreement.relative_error is not None
+
+
+def test_older_manifest_has_no_agreement_of_hidden_states(tree: dict[str, Any]) -> None:
+    for variant in tree["variants"].values():
+        del variant["agreement"]["worst_cosine"], variant["agreement"]["relative_error"]
+    for variant in parse(tree).variants.values():
+        assert variant.agreement.worst_cosine is variant.agreement.relative_error is None
+        assert variant.agreement.kl is not None
+
+
 def test_manifest_without_targets_is_portable(tree: dict[str, Any]) -> None:
     for variant in tree["variants"].values():
         variant.pop("target")
@@ -197,6 +214,8 @@ def test_unknown_schema_version(tree: dict[str, Any], version: int) -> None:
         (VARIANT + "agreement/cosine", None),
         (VARIANT + "agreement/same_top", True),
         (VARIANT + "agreement/kl", []),
+        (VARIANT + "agreement/worst_cosine", "1"),
+        (VARIANT + "agreement/relative_error", True),
         (VARIANT + "target", None),
         (VARIANT + "target", 5),
         (VARIANT + "target", ["avx2"]),

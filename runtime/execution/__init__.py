@@ -1,0 +1,1 @@
+"""Graphs in ONNX Runtime: sessions, threads, processes, memory and execution providers."""

@@ -1,0 +1,1 @@
+"""Tokenize, run, decode: a pipeline for each task, and what they share."""
