@@ -6,15 +6,13 @@ Each imports what it needs when it is made, so that its load time and memory are
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distilroberta.bench import log_scores
 from distilroberta.bench.workload import Workload
-
-# A score of 0 stands for a probability too small for FP32; its logit is some number below this.
-_SMALLEST_SCORE = 1e-38
 
 
 class Engine(Protocol):
@@ -109,25 +107,8 @@ class OptimumPipeline:
 
     def __init__(self, folder: str, file: str, threads: int) -> None:
         """Load a graph of an exported folder, and its tokenizer."""
-        import onnxruntime
-        import torch
-        from optimum.onnxruntime import ORTModelForMaskedLM
-        from transformers import AutoTokenizer, pipeline
-
-        torch.set_num_threads(threads)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        model = ORTModelForMaskedLM.from_pretrained(
-            folder,
-            file_name=file,
-            provider="CPUExecutionProvider",
-            session_options=options,
-            local_files_only=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._size = model.config.vocab_size
-        self._fill = pipeline("fill-mask", model=model, tokenizer=tokenizer, device="cpu")
+        self._fill = optimum_pipeline("fill-mask", folder, file, threads)
+        self._size = self._fill.model.config.vocab_size
 
     def call(self, workload: Workload) -> Callable[[], Any]:
         """Fill the mask of the text."""
@@ -138,6 +119,34 @@ class OptimumPipeline:
         """Score the whole vocabulary."""
         (text,) = workload.texts
         return _logits(self._fill(text, top_k=self._size), self._size)
+
+
+def optimum_pipeline(
+    task: Literal["fill-mask", "text-classification"], folder: str, file: str, threads: int
+) -> Any:
+    """Load a graph of an optimum export and its tokenizer in a transformers pipeline, on a CPU."""
+    import onnxruntime
+    import torch
+    from optimum import onnxruntime as models
+    from transformers import AutoTokenizer, pipeline
+
+    kinds = {
+        "fill-mask": models.ORTModelForMaskedLM,
+        "text-classification": models.ORTModelForSequenceClassification,
+    }
+    torch.set_num_threads(threads)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    model = kinds[task].from_pretrained(
+        folder,
+        file_name=file,
+        provider="CPUExecutionProvider",
+        session_options=options,
+        local_files_only=True,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return pipeline(task, model=model, tokenizer=tokenizer, device="cpu")
 
 
 def arrays(workload: Workload) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -161,4 +170,4 @@ def _logits(candidates: list[dict[str, Any]], size: int) -> NDArray[np.float32]:
     scores = np.zeros((1, size))
     for candidate in candidates:
         scores[0, candidate["token"]] = candidate["score"]
-    return np.log(np.maximum(scores, _SMALLEST_SCORE)).astype(np.float32)
+    return log_scores.logits(scores)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilroberta.bench import log_scores
+from distilroberta.bench.engines import optimum_pipeline
 from distilroberta.bench.workload import Workload
 
 _TASK: Final = "text-classification"
@@ -65,25 +66,8 @@ class OptimumTexts(TransformersTexts):
 
     def __init__(self, folder: str, file: str, threads: int, batch_size: int) -> None:
         """Load a graph of an exported folder, and its tokenizer."""
-        import onnxruntime
-        import torch
-        from optimum.onnxruntime import ORTModelForSequenceClassification
-        from transformers import AutoTokenizer, pipeline
-
-        torch.set_num_threads(threads)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        model = ORTModelForSequenceClassification.from_pretrained(
-            folder,
-            file_name=file,
-            provider="CPUExecutionProvider",
-            session_options=options,
-            local_files_only=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._classify = pipeline(_TASK, model=model, tokenizer=tokenizer, device="cpu")
-        self._options = _options(model.config, batch_size)
+        self._classify = optimum_pipeline(_TASK, folder, file, threads)
+        self._options = _options(self._classify.model.config, batch_size)
 
 
 def _options(config: Any, batch_size: int) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from distilroberta.runtime import layout, processor
+from distilroberta.runtime.checks import shown
 from distilroberta.runtime.errors import ArtifactError, InputError, ProviderError
 from distilroberta.runtime.execution.provider import candidates, options_of
-from distilroberta.runtime.execution.provider_options import ProviderOptions, one_line
+from distilroberta.runtime.execution.provider_options import ProviderOptions
 from distilroberta.runtime.execution.session import Session
 from distilroberta.runtime.manifest import Manifest, Variant
 
@@ -88,7 +89,7 @@ class Artifact:
             return self.manifest.variants[name]
         except (KeyError, TypeError):
             raise InputError(
-                f"variant {one_line(name)} is not in {self.path} (it has "
+                f"variant {shown(name)} is not in {self.path} (it has "
                 f"{', '.join(self.variants)}); choose one of these, or auto"
             ) from None
 

@@ -62,5 +62,8 @@ def plain(text: str) -> str:
 
 def shown(value: Any) -> str:
     """Return a value as a message shows it: in one line, and not all of a long one."""
-    line = " ".join(repr(value).split())
+    try:
+        line = " ".join(repr(value).split())
+    except ValueError:  # a whole number of more than 4300 digits
+        line = f"a value of type {type(value).__name__}"
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."

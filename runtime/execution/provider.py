@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distilroberta.runtime.checks import shown
 from distilroberta.runtime.errors import ProviderError
 from distilroberta.runtime.execution.ort import onnxruntime
 from distilroberta.runtime.execution.provider_options import (
@@ -21,7 +22,6 @@ from distilroberta.runtime.execution.provider_options import (
     CudaOptions,
     ProviderOptions,
     TensorRTOptions,
-    one_line,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def options_of(provider: str | ProviderOptions) -> ProviderOptions:
         return provider
     if not isinstance(provider, str) or provider not in PROVIDERS:
         known = ", ".join(("auto", *PROVIDERS))
-        raise ProviderError(f"unknown provider {one_line(provider)}: choose one of {known}")
+        raise ProviderError(f"unknown provider {shown(provider)}: choose one of {known}")
     return PROVIDERS[provider]()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from distilroberta.runtime.checks import flag, is_whole, shown, whole
 from distilroberta.runtime.errors import InputError
 
 CPU = "CPUExecutionProvider"
@@ -208,15 +209,11 @@ def _flag(value: bool) -> str:
 
 def _check_flags(options: Any, *fields: str) -> None:
     for field in fields:
-        if not isinstance(getattr(options, field), bool):
-            raise _wrong(options, field, "True or False")
+        flag(_named(options, field), getattr(options, field))
 
 
 def _check_whole(options: Any, field: str, least: int, most: int | None = None) -> None:
-    value = getattr(options, field)
-    if not _is_whole(value) or value < least or (most is not None and value > most):
-        bounds = f"from {least} up" if most is None else f"from {least} to {most}"
-        raise _wrong(options, field, f"a whole number {bounds}")
+    whole(_named(options, field), getattr(options, field), least, most)
 
 
 def _check_range(options: Any, field: str) -> None:
@@ -224,8 +221,8 @@ def _check_range(options: Any, field: str) -> None:
     rises = (
         isinstance(value, tuple)
         and len(value) == 3
-        and all(map(_is_whole, value))
-        and 1 <= value[0] <= value[1] <= value[2]
+        and all(is_whole(one, 1) for one in value)
+        and value[0] <= value[1] <= value[2]
     )
     if not rises:
         raise _wrong(options, field, "three whole numbers (least, best, most) that rise from 1 up")
@@ -236,22 +233,13 @@ def _check_cpu_nodes(options: Any) -> None:
         raise _wrong(options, "cpu_nodes", f"one of {', '.join(_CPU_NODES)}")
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _named(options: Any, field: str) -> str:
+    return f"{type(options).__name__}: {field}"
 
 
 def _wrong(options: Any, field: str, needed: str) -> InputError:
-    found = one_line(getattr(options, field))
-    return InputError(f"{type(options).__name__}: {field} must be {needed}, found {found}")
-
-
-def one_line(value: Any) -> str:
-    """Return the beginning of what Python shows for a value, for the text of an error."""
-    try:
-        shown = repr(value)
-    except ValueError:  # a whole number of more than 4300 digits
-        shown = f"a value of type {type(value).__name__}"
-    return " ".join(shown.split())[:60]
+    found = shown(getattr(options, field))
+    return InputError(f"{_named(options, field)} must be {needed}, found {found}")
 
 
 def _is_path(value: Any) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilroberta.runtime import layout
+from distilroberta.runtime.checks import whole
 from distilroberta.runtime.errors import InputError, OutOfMemoryError, ProviderError
 from distilroberta.runtime.execution import forked, node_placement
 from distilroberta.runtime.execution.cpu_limit import usable_cpus
@@ -18,7 +19,7 @@ from distilroberta.runtime.execution.graph_calls import Call, calling
 from distilroberta.runtime.execution.graph_files import GraphFiles
 from distilroberta.runtime.execution.onnxruntime_session import Opener
 from distilroberta.runtime.execution.provider import PROVIDERS, options_of
-from distilroberta.runtime.execution.provider_options import ProviderOptions, one_line
+from distilroberta.runtime.execution.provider_options import ProviderOptions
 from distilroberta.runtime.manifest import Variant
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Session:
             InputError: `threads` is no whole number from 1 to 1024, or the options are not for
                 this graph.
         """
-        _check_threads(threads)
+        if threads is not None:
+            whole("threads", threads, 1, _MOST_THREADS)
         self.variant = variant
         self.options = options_of(provider)
         self.threads = threads or usable_cpus()
@@ -178,16 +180,6 @@ class Session:
         if self._artifact is None:
             raise InputError("CudaOptions: cuda_graph must be False for a graph without artifact")
         return ModelConfig.read(self._artifact.file(layout.CONFIG))
-
-
-def _check_threads(threads: Any) -> None:
-    if threads is None:
-        return
-    is_whole = isinstance(threads, int) and not isinstance(threads, bool)
-    if not is_whole or not 1 <= threads <= _MOST_THREADS:
-        raise InputError(
-            f"threads must be a whole number from 1 to {_MOST_THREADS}, found {one_line(threads)}"
-        )
 
 
 def _digests(graph: Path, spec: Variant, artifact: Artifact | None) -> dict[Path, str | None]:

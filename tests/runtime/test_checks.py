@@ -60,3 +60,10 @@ def test_plain_string_is_no_subclass() -> None:
 def test_shown_value_is_short() -> None:
     assert shown("a") == "'a'"
     assert shown("a" * 1000) == "'" + "a" * 79 + "..."
+
+
+def test_whole_number_too_long_to_show() -> None:
+    with pytest.raises(
+        InputError, match=r"^n must be a whole number .* found a value of type int$"
+    ):
+        whole("n", 10**5000, 1, 9)
