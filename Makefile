@@ -12,18 +12,19 @@ PARTS := bench export quantize runtime
 PACKAGES := $(addprefix -p distilroberta.,$(PARTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-runtime bench-peers bench-quantized gpu clean
+.PHONY: help demo test lint format bench bench-runtime bench-peers results figures gpu clean
 
 help:
 	@echo "make demo    build the bundled checkpoint and fill masks with its variants"
 	@echo "             (CHECKPOINT=folder or CHECKPOINT=distilbert/distilroberta-base: another one)"
 	@echo "make test    run the tests"
 	@echo "make lint    check style, format and types"
-	@echo "make bench   measure: INT8 fill-mask against optimum, the import, quantizing, latency by variant"
+	@echo "make bench   measure in ten minutes: the claim, our variants, pytest-benchmark; a report"
+	@echo "make bench-peers      measure ours against PyTorch, optimum, OpenVINO and CTranslate2"
 	@echo "make bench-runtime    measure: cold start, overhead, memory, many callers, many texts"
 	@echo "             (CLASSIFIER=folder TEXTS=file: many texts with these, not random weights)"
-	@echo "make bench-peers      make the environment of OpenVINO and CTranslate2, $(PEERS)"
-	@echo "make bench-quantized  measure: every variant against them, optimum and the machine's limit"
+	@echo "make results measure everything that results/ holds, and renew the documents' figures"
+	@echo "make figures renew the documents' figures from results/"
 	@echo "make gpu     test and measure on an NVIDIA GPU, in an environment of its own, $(GPU)"
 	@echo "make clean   remove what the others made, the environment included"
 
@@ -43,31 +44,52 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Short, and in a folder that git does not know; each command alone measures more.
 bench: $(VENV)/.dev
-	$(BIN)/python -m distilroberta.bench.fill_mask_int8
-	$(BIN)/python -m distilroberta.bench.import_cost
-	$(BIN)/python -m distilroberta.bench.quantizing
-	$(BIN)/python -m pytest bench --benchmark-only
+	mkdir -p bench-results
+	$(BIN)/distilroberta bench claim --tasks text-classification,fill-mask --lengths 16,128 \
+		--batches 1,8 --json bench-results/claim.json
+	$(BIN)/distilroberta bench latency --variants fp32,int8 --rounds 9 \
+		--json bench-results/latency.json
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-autosave
+	$(BIN)/distilroberta bench report bench-results/claim.json bench-results/latency.json \
+		-o bench-results/report.html
 
 bench-runtime: $(VENV)/.dev
-	$(BIN)/python -m distilroberta.bench.cold_start
-	$(BIN)/python -m distilroberta.bench.overhead
-	$(BIN)/python -m distilroberta.bench.steady_memory
-	$(BIN)/python -m distilroberta.bench.oversubscription
-	$(BIN)/python -m distilroberta.bench.throughput \
+	$(BIN)/distilroberta bench cold-start
+	$(BIN)/distilroberta bench overhead
+	$(BIN)/distilroberta bench memory
+	$(BIN)/distilroberta bench threads
+	$(BIN)/distilroberta bench throughput \
 		$(if $(CLASSIFIER),--checkpoint "$(CLASSIFIER)") $(if $(TEXTS),--texts "$(TEXTS)")
 
-bench-peers: $(PEERS)/.made
+bench-peers: $(VENV)/.dev $(PEERS)/.made
+	$(BIN)/distilroberta bench peers --peers $(PEERS)
 
-bench-quantized: $(VENV)/.dev $(PEERS)/.made
-	$(BIN)/python -m distilroberta.bench.quantized --peers $(PEERS)
+# An hour and a half on two cores, which should do nothing else. See results/README.md.
+results: $(VENV)/.dev $(PEERS)/.made
+	$(BIN)/distilroberta bench claim --json results/claim.json
+	$(BIN)/distilroberta bench claim --precision int8 --engines ours --json results/claim-int8.json
+	$(BIN)/distilroberta bench peers --peers $(PEERS) --json results/peers.json
+	$(BIN)/distilroberta bench latency --json results/latency.json
+	$(BIN)/distilroberta bench cold-start --json results/cold-start.json
+	$(BIN)/distilroberta bench import --json results/import.json
+	$(BIN)/distilroberta bench overhead --json results/overhead.json
+	$(BIN)/distilroberta bench memory --json results/memory.json
+	$(BIN)/distilroberta bench quantizing --json results/quantizing.json
+	$(BIN)/distilroberta bench threads --json results/threads.json
+	$(BIN)/distilroberta bench throughput --json results/throughput.json
+	$(MAKE) figures
+
+figures: $(VENV)/.dev
+	$(BIN)/python -m distilroberta.bench.documents.figures_in_docs README.md docs/*.md
 
 gpu: $(GPU)/.made
 	DISTILROBERTA_GPU=required $(GPU)/bin/python -m pytest -m gpu tests/gpu
-	$(GPU)/bin/python -m distilroberta.bench.gpu
+	$(GPU)/bin/distilroberta bench gpu
 
 clean:
-	rm -rf build dist $(VENV) $(PEERS) $(GPU) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf build dist bench-results $(VENV) $(PEERS) $(GPU) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	rm -rf *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -86,7 +108,7 @@ $(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
 	@touch $@ $(VENV)/.demo
 
 $(PEERS)/.made: $(VENV)/.dev requirements-peers.txt
-	$(BIN)/python -m distilroberta.bench.peer_environment $(PEERS)
+	$(BIN)/distilroberta bench peers-environment $(PEERS)
 	@touch $@
 
 # onnxruntime-gpu has the same files as onnxruntime, so that one is taken away first.

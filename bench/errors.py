@@ -12,11 +12,12 @@ class BenchError(DistilRobertaError):
 class WorkerError(BenchError):
     """An engine's process that failed, died or did not answer in time.
 
-    `engine` is the engine's name, `stderr` the last lines its process wrote.
+    `engine` is the engine's name, `reason` what happened, `stderr` the last lines its process
+    wrote.
     """
 
     def __init__(self, engine: str, message: str, stderr: str = "") -> None:
         """Keep the engine and its last words beside the message."""
         said = f"; it last wrote: {stderr}" if stderr else ""
         super().__init__(f"{engine}: {message}{said}")
-        self.engine, self.stderr = engine, stderr
+        self.engine, self.reason, self.stderr = engine, message, stderr

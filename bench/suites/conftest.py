@@ -1,29 +1,135 @@
-"""What the latency suite measures: the mini checkpoint, built once."""
+"""What the suites measure and how: small artifacts, each built once and when it is first asked for.
+
+The checkpoints have random weights and the shape of `examples/mini`: 192 wide, 8,000 tokens, with 6
+layers as DistilRoBERTa or 12 as RoBERTa-base. At the real width, building them alone would take
+longer than all that is measured here.
+"""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from distilroberta.bench import machine
-from distilroberta.bench.checkpoints import MINI
+from distilroberta.bench.engines.sessions import arrays
+from distilroberta.bench.harness import machine
+from distilroberta.bench.harness.revision import revision
+from distilroberta.bench.harness.workload import Shape
+from distilroberta.bench.models import texts
+from distilroberta.bench.models.checkpoints import DISTILROBERTA, MINI, random_checkpoint
 from distilroberta.export import build
-from distilroberta.runtime import Artifact, layout
+from distilroberta.runtime import Artifact, layout, pipeline
 from distilroberta.runtime.execution.cpu_limit import usable_cpus
+
+# task, layers
+Built = Callable[[str, int], Artifact]
+# level, artifact, variant, shape
+Call = Callable[[str, Artifact, str, Shape], Callable[[], Any]]
+
+# Of every benchmark here, whatever the command line says.
+_HOW: dict[str, Any] = {
+    "disable_gc": True,
+    "timer": time.perf_counter,
+    "warmup": True,
+    "warmup_iterations": 3,
+}
+# Seconds for each benchmark, in place of pytest-benchmark's default; `--benchmark-max-time` may ask
+# for others. All of them together are to take less than four minutes on two cores.
+_DEFAULT_MAX_TIME = 1.0
+_MAX_TIME = 0.5
+# By layers. What stands in for RoBERTa-base is compared in these two alone.
+_VARIANTS = {6: layout.VARIANTS, 12: ("fp32", "int8")}
+# Without it, the features of all tokens would be timed as they become nested lists.
+_DEFAULTS = {"feature-extraction": {"pooling": "mean"}}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Set how the suites in this folder are measured."""
+    how = dict(_HOW)
+    if float(config.getoption("benchmark_max_time")) == _DEFAULT_MAX_TIME:
+        how["max_time"] = _MAX_TIME
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.benchmark(**how))
 
 
 @pytest.fixture(scope="session")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """The bundled checkpoint in all variants."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Build artifacts: `built(task, layers)`, with 6 layers in all variants."""
     if not (MINI / "config.json").is_file():
-        pytest.skip(f"no checkpoint at {MINI}: the latency suite runs in a clone")
-    folder = tmp_path_factory.mktemp("latency") / "artifact"
-    return build(MINI, folder, variants=layout.VARIANTS)
+        pytest.skip(f"no checkpoint at {MINI}: the suites run in a clone")
+    folder = tmp_path_factory.mktemp("suites")
+    config = json.loads((MINI / "config.json").read_text("utf-8"))
+    shape = {name: config[name] for name in DISTILROBERTA}
+
+    @functools.cache
+    def checkpoint(task: str, layers: int) -> Path:
+        path = folder / f"{task}-{layers}-checkpoint"
+        return random_checkpoint(path, task=task, **{**shape, "num_hidden_layers": layers})
+
+    @functools.cache
+    def make(task: str, layers: int) -> Artifact:
+        # A checkpoint of any task gives features, without its head.
+        source = checkpoint("fill-mask" if task == "feature-extraction" else task, layers)
+        return build(source, folder / f"{task}-{layers}", task=task, variants=_VARIANTS[layers])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def call() -> Call:
+    """Return what is timed: `call(level, artifact, variant, shape)`.
+
+    On the level `session` it runs the graph on ready token ids; on the level `pipeline` it goes
+    from texts to answers. Both get as many threads as the process has CPUs.
+    """
+
+    def make(level: str, artifact: Artifact, variant: str, shape: Shape) -> Callable[[], Any]:
+        (workload,) = texts.of_artifact(artifact, [shape])
+        threads = usable_cpus()
+        if level == "session":
+            session = artifact.session(variant, provider="cpu", threads=threads)
+            return functools.partial(session.run, *arrays(workload))
+        pipe = pipeline(
+            artifact.task,
+            artifact,
+            variant=variant,
+            provider="cpu",
+            threads=threads,
+            **_DEFAULTS.get(artifact.task, {}),
+        )
+        found = list(workload.texts)
+        return functools.partial(pipe, found if shape.rows > 1 else found[0])
+
+    return make
 
 
 @pytest.fixture(scope="session")
 def circumstances() -> dict[str, Any]:
-    """The machine, the threads and the versions, for the `extra_info` of every benchmark."""
-    return {"machine": asdict(machine.describe()), "threads": usable_cpus()}
+    """The machine, the threads, the versions and the revision, for every benchmark's extra info."""
+    described = asdict(machine.describe(["pytest-benchmark"]))
+    versions = described.pop("packages")
+    return {
+        "machine": described,
+        "threads": usable_cpus(),
+        "versions": versions,
+        "revision": revision(),
+    }
+
+
+@pytest.fixture(scope="session")
+def digest() -> Callable[[Artifact], str]:
+    """Return the SHA-256 of an artifact's manifest, which lists those of its files."""
+
+    @functools.cache
+    def of(artifact: Artifact) -> str:
+        return hashlib.sha256((artifact.path / layout.MANIFEST).read_bytes()).hexdigest()
+
+    return of

@@ -1,37 +1,49 @@
-"""Latency of the runtime on the bundled mini checkpoint, for pytest-benchmark.
+"""Latency by variant, for pytest-benchmark: the variants of one artifact side by side.
 
     pytest bench/ --benchmark-only
     pytest bench/ --benchmark-only --benchmark-autosave --benchmark-compare
+    pytest bench/ --benchmark-only -k "session and int8" --benchmark-max-time=5
 
-Each benchmark is one call of `pipeline()`, a text in, answers out, with as many threads as the
-process has CPUs. They are grouped by task and length in tokens; the variants of an artifact are
-what a group compares. All of them run in this one process, one after the other: good for
-seeing a change of our own code. To compare engines use `fill_mask_int8`, which interleaves them.
-Nothing here asserts a speed.
+A group is a task, a level and a shape. What is measured is small, see `conftest`, and all of it
+runs in this one process, one after the other: good for seeing what a change of our own code does.
+For the figures of a real model use `distilroberta bench latency`, and for other engines
+`distilroberta bench peers`, which interleave and give each a process of its own. Nothing here
+asserts a speed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from distilroberta.bench import texts
-from distilroberta.bench.workload import Shape
-from distilroberta.runtime import Artifact, layout, pipeline
+from distilroberta.bench.harness.workload import Shape
+from distilroberta.runtime import Artifact, layout
 
-_LENGTHS = (16, 128, 512)
+_TASKS = ("fill-mask", "text-classification", "feature-extraction")
+_SHAPES = (Shape(1, 16), Shape(1, 128), Shape(8, 128))
+_LAYERS = 6
 
 
-@pytest.mark.parametrize("length", _LENGTHS)
+@pytest.mark.parametrize("shape", _SHAPES, ids=str)
 @pytest.mark.parametrize("variant", layout.VARIANTS)
-def test_fill_mask(
-    benchmark: Any, artifact: Artifact, circumstances: dict[str, Any], variant: str, length: int
+@pytest.mark.parametrize("task", _TASKS)
+@pytest.mark.parametrize("level", ["session", "pipeline"])
+def test_latency(
+    benchmark: Any,
+    built: Callable[..., Artifact],
+    call: Callable[..., Callable[[], Any]],
+    circumstances: dict[str, Any],
+    digest: Callable[[Artifact], str],
+    level: str,
+    task: str,
+    variant: str,
+    shape: Shape,
 ) -> None:
-    """Fill one mask in a text of `length` tokens."""
-    (workload,) = texts.of_artifact(artifact, [Shape(1, length)])
-    fill = pipeline("fill-mask", artifact, variant=variant, provider="cpu")
-    benchmark.group = f"fill-mask, {workload.name}"
-    benchmark.extra_info.update(circumstances, variant=variant, tokens=length)
-    answers = benchmark(fill, workload.texts[0])
-    assert len(answers) == 5
+    """Run a variant once per text of the shape: token ids to logits, or texts to answers."""
+    artifact = built(task, _LAYERS)
+    benchmark.group = f"latency, {task}, {level}, {shape}"
+    benchmark.extra_info.update(circumstances, artifact=digest(artifact), layers=_LAYERS)
+    answers = benchmark(call(level, artifact, variant, shape))
+    assert len(answers) >= shape.rows  # for one text, fill-mask gives five words

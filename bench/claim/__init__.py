@@ -1,0 +1,1 @@
+"""DistilRoBERTa against RoBERTa-base: is it twice as fast?"""

@@ -1,0 +1,182 @@
+"""The latency of an artifact's variants on a GPU, beside the CPU's.
+
+    distilroberta bench gpu [--artifact FOLDER] [--shapes 16,128,8x128,32x128]
+
+Sessions of one process, from token ids to logits on the host: INT8 on the CPU, FP32 and FP16 on
+CUDA, both with bound arrays too, FP16 on TensorRT. A session that does not start is named with its
+reason and left out. Rounds go from session to session in an order drawn anew for each; a round is
+some warm-up calls and the median of some timed ones; the first round is thrown away. Shown are
+medians of the rounds and quartiles, in milliseconds. Engines of TensorRT are built in the process
+and kept nowhere.
+
+Without an artifact, random weights of DistilRoBERTa's shape are measured, for text-classification:
+see `checkpoints`. The exit code does not depend on what was measured; it is 1 where no GPU started.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from distilroberta.bench.engines.sessions import arrays
+from distilroberta.bench.errors import BenchError
+from distilroberta.bench.harness import command_line, machine, results_file, tables
+from distilroberta.bench.harness.interleave import Interleaved, Plan, Samples, Spread
+from distilroberta.bench.harness.recorded import recorded
+from distilroberta.bench.harness.results_file import ResultsFile
+from distilroberta.bench.harness.timing import time_calls
+from distilroberta.bench.harness.workload import Workload
+from distilroberta.bench.models import subject, texts
+from distilroberta.runtime import Artifact, CpuOptions, CudaOptions, ProviderError, TensorRTOptions
+from distilroberta.runtime.command_line import messages
+from distilroberta.runtime.execution import gpu
+from distilroberta.runtime.execution.ort import onnxruntime
+from distilroberta.runtime.execution.provider_options import ProviderOptions
+from distilroberta.runtime.execution.session import Session
+
+NAME = "gpu"
+_TASK = "text-classification"
+_VARIANTS = ("fp32", "fp16", "int8")
+_SETUPS: dict[str, tuple[str, ProviderOptions]] = {
+    "cpu int8": ("int8", CpuOptions()),
+    "cuda fp32": ("fp32", CudaOptions()),
+    "cuda fp16": ("fp16", CudaOptions()),
+    "cuda fp32, bound": ("fp32", CudaOptions(io_binding=True)),
+    "cuda fp16, bound": ("fp16", CudaOptions(io_binding=True)),
+    "cuda fp16, graph": ("fp16", CudaOptions(cuda_graph=True)),
+    "tensorrt fp16": ("fp16", TensorRTOptions(cache=False)),
+}
+
+
+class SessionEngine:
+    """A session that can be timed on a workload's token ids."""
+
+    def __init__(self, name: str, session: Session) -> None:
+        """Take a session, and what the table calls it."""
+        self.name = name
+        self.session = session
+
+    def time(self, workload: Workload, warmup: int, calls: int) -> list[int]:
+        """Run one round and return nanoseconds, one for each timed call."""
+        ids, mask = arrays(workload)
+        return time_calls(lambda: self.session.run(ids, mask), warmup=warmup, calls=calls)
+
+    def revive(self) -> None:
+        """Do nothing: it is not a process of its own, and its errors end the run."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured, on which GPU.
+
+    `samples` are milliseconds of each round. By session, `differences` are the largest ones of a
+    logit, `nodes` how many of the graph each provider runs; `left_out` says what did not start.
+    """
+
+    device: str
+    samples: Samples
+    differences: Mapping[str, float]
+    nodes: Mapping[str, Mapping[str, int]]
+    left_out: Mapping[str, str]
+
+
+def started(artifact: Artifact) -> tuple[list[SessionEngine], dict[str, str]]:
+    """Start what can be started; return it, and why the others could not be.
+
+    Raises:
+        BenchError: nothing starts on a GPU.
+    """
+    engines, reasons = [], {}
+    for name, (variant, options) in _SETUPS.items():
+        try:
+            engines.append(SessionEngine(name, artifact.session(variant, provider=options)))
+        except ProviderError as error:
+            reasons[name] = str(error)
+    if all(engine.session.provider == "cpu" for engine in engines):
+        raise BenchError("nothing starts on a GPU: " + "; ".join(dict.fromkeys(reasons.values())))
+    return engines, reasons
+
+
+def differences(engines: Sequence[SessionEngine], workload: Workload) -> dict[str, float]:
+    """Return the largest difference of a logit from CUDA's FP32, or the first engine's without."""
+    ids, mask = arrays(workload)
+    logits = {engine.name: np.asarray(engine.session.run(ids, mask)) for engine in engines}
+    reference = logits.get("cuda fp32", logits[engines[0].name])
+    return {name: float(np.abs(found - reference).max()) for name, found in logits.items()}
+
+
+def main(
+    artifact: Path | None = typer.Option(None, help="An artifact for text-classification."),
+    shapes: str = typer.Option("16,128,8x128,32x128", help="Tokens, or texts x tokens."),
+    rounds: int = typer.Option(Plan.rounds, help="How many rounds are timed."),
+    json_path: Path | None = typer.Option(None, "--json", help="Also write everything here."),
+) -> None:
+    """Tell what a GPU gains over the CPU, by variant and shape."""
+    results_file.check(json_path)
+    sizes = command_line.shapes(shapes, "--shapes")
+    plan = Plan(rounds=rounds)
+    here = machine.describe()
+    weights = subject.weights(artifact)
+    file = ResultsFile(json_path, NAME, here, threads=here.cpus, weights=weights)
+
+    def show(found: Measured) -> None:
+        output = command_line.output()
+        output.print(f"{found.device}, onnxruntime {onnxruntime.__version__}", markup=False)
+        output.print(f"{here}\n{weights}\n{command_line.exact()}", markup=False)
+        output.print(_table(found))
+        for name, reason in found.left_out.items():
+            output.print(f"left out: {name}: {reason}", markup=False)
+
+    with tempfile.TemporaryDirectory() as folder:
+        opened = subject.alone(_TASK, artifact, _VARIANTS, Path(folder))
+        workloads = texts.of_artifact(opened, sizes)
+        with (
+            recorded(file, here.cpus, show, to_json) as keep,
+            messages.status("starting") as status,
+        ):
+            engines, reasons = started(opened)
+            apart = differences(engines, workloads[-1])
+            nodes = {engine.name: engine.session.nodes() for engine in engines}
+            run = Interleaved(engines, workloads, plan, progress=status.update)
+            for number in run.rounds():
+                if number:
+                    keep(Measured(_device(), run.samples(), apart, nodes, reasons))
+
+
+def to_json(found: Measured) -> dict[str, Any]:
+    """Return every round, as what `json.dumps` takes; times are milliseconds."""
+    engines: dict[str, dict[str, Any]] = {
+        name: {
+            "largest_difference": found.differences[name],
+            "nodes": dict(nodes),
+            "workloads": {
+                workload: {"rounds_ms": list(rounds), "ms": asdict(Spread.of(rounds))}
+                for (engine, workload), rounds in found.samples.items()
+                if engine == name
+            },
+        }
+        for name, nodes in found.nodes.items()
+    }
+    return {"device": found.device, "engines": engines, "left_out": dict(found.left_out)}
+
+
+def _table(found: Measured) -> Table:
+    workloads = list(dict.fromkeys(workload for _, workload in found.samples))
+    table = Table("ms", *workloads, "largest difference", "nodes")
+    for name, counts in found.nodes.items():
+        times = [tables.spread(Spread.of(found.samples[name, one])) for one in workloads]
+        nodes = ", ".join(f"{provider} {count}" for provider, count in counts.items())
+        table.add_row(name, *times, f"{found.differences[name]:.2g}", nodes)
+    return table
+
+
+def _device() -> str:
+    found = gpu.describe(0)
+    return f"{found.name}, compute capability {found.capability}"

@@ -1,0 +1,1 @@
+"""Figures in the project's documents, taken from results files."""

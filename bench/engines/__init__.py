@@ -1,0 +1,1 @@
+"""Our sessions and pipelines, and those of PyTorch, transformers and optimum, as engines."""

@@ -1,0 +1,1 @@
+"""The method: processes, rounds, answers compared, ratios with intervals, results kept."""

@@ -1,0 +1,1 @@
+"""The variants of one artifact beside each other."""

@@ -1,0 +1,1 @@
+"""The least time that this machine needs for a graph's work."""

@@ -1,0 +1,1 @@
+"""What is measured: checkpoints, artifacts, exports, and texts of known length."""
