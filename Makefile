@@ -69,7 +69,7 @@ bench-peers: $(VENV)/.dev $(PEERS)/.made
 # An hour and a half on two cores, which should do nothing else. See results/README.md.
 results: $(VENV)/.dev $(PEERS)/.made
 	$(BIN)/distilroberta bench claim --json results/claim.json
-	$(BIN)/distilroberta bench claim --precision int8 --engines ours --json results/claim-int8.json
+	$(BIN)/distilroberta bench claim --precision int8 --json results/claim-int8.json
 	$(BIN)/distilroberta bench peers --peers $(PEERS) --json results/peers.json
 	$(BIN)/distilroberta bench latency --json results/latency.json
 	$(BIN)/distilroberta bench cold-start --json results/cold-start.json
@@ -78,7 +78,8 @@ results: $(VENV)/.dev $(PEERS)/.made
 	$(BIN)/distilroberta bench memory --json results/memory.json
 	$(BIN)/distilroberta bench quantizing --json results/quantizing.json
 	$(BIN)/distilroberta bench threads --json results/threads.json
-	$(BIN)/distilroberta bench throughput --json results/throughput.json
+	$(BIN)/distilroberta bench throughput --json results/throughput.json \
+		$(if $(CLASSIFIER),--checkpoint "$(CLASSIFIER)") $(if $(TEXTS),--texts "$(TEXTS)")
 	$(MAKE) figures
 
 figures: $(VENV)/.dev

@@ -233,7 +233,7 @@ def verdict(measured: Measured) -> str:
     faster = "within" if speed.median >= BOUND_TIMES else "below"
     return (
         f"{OURS}: {seconds:.3f} s, {fast} the bound of {BOUND_SECONDS} s; "
-        f"{tables.spread(speed)} times as fast as {TRANSFORMERS}, {faster} the bound of "
+        f"{tables.quartiles(speed)} times as fast as {TRANSFORMERS}, {faster} the bound of "
         f"{BOUND_TIMES} times"
     )
 

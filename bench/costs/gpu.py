@@ -7,7 +7,9 @@ CUDA, both with bound arrays too, FP16 on TensorRT. A session that does not star
 reason and left out. Rounds go from session to session in an order drawn anew for each; a round is
 some warm-up calls and the median of some timed ones; the first round is thrown away. Shown are
 medians of the rounds and quartiles, in milliseconds. Engines of TensorRT are built in the process
-and kept nowhere.
+and kept nowhere. The verdict is of the session on the GPU that was fastest, picked after the fact,
+beside INT8 on the CPU: for one text of about 128 tokens, and for the most tokens at once; with a
+bootstrap interval of 95 % over the rounds.
 
 Without an artifact, random weights of DistilRoBERTa's shape are measured, for text-classification:
 see `checkpoints`. The exit code does not depend on what was measured; it is 1 where no GPU started.
@@ -16,7 +18,7 @@ see `checkpoints`. The exit code does not depend on what was measured; it is 1 w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +29,26 @@ from rich.table import Table
 
 from distilroberta.bench.engines.sessions import arrays
 from distilroberta.bench.errors import BenchError
-from distilroberta.bench.harness import command_line, machine, results_file, tables
+from distilroberta.bench.harness import (
+    command_line,
+    machine,
+    ratio_interval,
+    results_file,
+    tables,
+)
 from distilroberta.bench.harness.interleave import Interleaved, Plan, Samples, Spread
+from distilroberta.bench.harness.ratio_interval import Ratio
 from distilroberta.bench.harness.recorded import recorded
 from distilroberta.bench.harness.results_file import ResultsFile
+from distilroberta.bench.harness.suite import Comparison, EngineResult, EngineSpec
 from distilroberta.bench.harness.timing import time_calls
 from distilroberta.bench.harness.workload import Workload
+from distilroberta.bench.latency import verdict as latency_verdict
 from distilroberta.bench.models import subject, texts
 from distilroberta.runtime import Artifact, CpuOptions, CudaOptions, ProviderError, TensorRTOptions
 from distilroberta.runtime.command_line import messages
 from distilroberta.runtime.execution import gpu
+from distilroberta.runtime.execution.gpu import Gpu
 from distilroberta.runtime.execution.ort import onnxruntime
 from distilroberta.runtime.execution.provider_options import ProviderOptions
 from distilroberta.runtime.execution.session import Session
@@ -44,8 +56,9 @@ from distilroberta.runtime.execution.session import Session
 NAME = "gpu"
 _TASK = "text-classification"
 _VARIANTS = ("fp32", "fp16", "int8")
+_CPU = "cpu int8"
 _SETUPS: dict[str, tuple[str, ProviderOptions]] = {
-    "cpu int8": ("int8", CpuOptions()),
+    _CPU: ("int8", CpuOptions()),
     "cuda fp32": ("fp32", CudaOptions()),
     "cuda fp16": ("fp16", CudaOptions()),
     "cuda fp32, bound": ("fp32", CudaOptions(io_binding=True)),
@@ -76,15 +89,30 @@ class SessionEngine:
 class Measured:
     """What was measured, on which GPU.
 
-    `samples` are milliseconds of each round. By session, `differences` are the largest ones of a
-    logit, `nodes` how many of the graph each provider runs; `left_out` says what did not start.
+    Of `comparison` an engine is a session; what did not start is refused. By session, `differences`
+    are the largest ones of a logit, `nodes` how many of the graph each provider runs.
     """
 
-    device: str
-    samples: Samples
+    gpu: Gpu
+    comparison: Comparison
     differences: Mapping[str, float]
     nodes: Mapping[str, Mapping[str, int]]
-    left_out: Mapping[str, str]
+
+    @property
+    def device(self) -> str:
+        """The GPU in words."""
+        return f"{self.gpu.name}, compute capability {self.gpu.capability}"
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why a session did not start."""
+        return {one.spec.name: one.refused for one in self.comparison.engines if one.refused}
+
+    def ratio(self, engine: str, workload: Workload) -> Ratio | None:
+        """Return how many times as fast a session is as INT8 on the CPU; None without both."""
+        timed = {one.spec.name: one.rounds.get(workload.name) for one in self.comparison.engines}
+        fast, slow = timed.get(engine), timed.get(_CPU)
+        return ratio_interval.of(slow, fast) if fast and slow else None
 
 
 def started(artifact: Artifact) -> tuple[list[SessionEngine], dict[str, str]]:
@@ -128,6 +156,7 @@ def main(
 
     def show(found: Measured) -> None:
         output = command_line.output()
+        output.print(verdict(found), markup=False, soft_wrap=True)
         output.print(f"{found.device}, onnxruntime {onnxruntime.__version__}", markup=False)
         output.print(f"{here}\n{weights}\n{command_line.exact()}", markup=False)
         output.print(_table(found))
@@ -144,39 +173,103 @@ def main(
             engines, reasons = started(opened)
             apart = differences(engines, workloads[-1])
             nodes = {engine.name: engine.session.nodes() for engine in engines}
+            device = gpu.describe(0)
             run = Interleaved(engines, workloads, plan, progress=status.update)
             for number in run.rounds():
                 if number:
-                    keep(Measured(_device(), run.samples(), apart, nodes, reasons))
+                    results = _results(opened, run.samples(), reasons)
+                    comparison = Comparison(tuple(workloads), plan, results)
+                    keep(Measured(device, comparison, apart, nodes))
+
+
+def _results(
+    artifact: Artifact, samples: Samples, reasons: Mapping[str, str]
+) -> tuple[EngineResult, ...]:
+    timed = {name for name, _ in samples}
+    return tuple(
+        EngineResult(
+            spec=EngineSpec(name, "", {}, artifact.bytes_of(variant)),
+            loaded=None,
+            resident_bytes=None,
+            cosine=None,
+            refused=reasons.get(name),
+            rounds={workload: times for (one, workload), times in samples.items() if one == name},
+        )
+        for name, (variant, _) in _SETUPS.items()
+        if name in timed or name in reasons
+    )
+
+
+def verdict(found: Measured) -> str:
+    """Say what the GPU gains over INT8 on the CPU, for one text and for the most tokens at once."""
+    workloads = found.comparison.workloads
+    most = max(workloads, key=lambda one: sum(map(len, one.ids)))
+    spoken_of = dict.fromkeys(one.name for one in (latency_verdict.headline(workloads), most))
+    return "; ".join(_said(found, one) for one in workloads if one.name in spoken_of)
+
+
+def _said(found: Measured, workload: Workload) -> str:
+    ratios = {
+        name: ratio
+        for name in found.nodes
+        if name != _CPU and (ratio := found.ratio(name, workload))
+    }
+    if not ratios:
+        return f"{_CPU} was not timed beside a GPU at {workload.name}: no verdict"
+    best = max(ratios, key=lambda name: ratios[name].estimate)
+    ratio = ratios[best]
+    name = best if len(ratios) == 1 else f"{best} (the fastest of {len(ratios)} on the GPU)"
+    times = f"{ratio.estimate:.2f} times ({ratio.low:.2f}-{ratio.high:.2f}) as fast"
+    said = ratio_interval.verdict(ratio)
+    if said == ratio_interval.FASTER:
+        return f"{name} answers {times} as {_CPU} at {workload.name}"
+    if said == ratio_interval.SAME:
+        return f"{name} is not told apart from {_CPU} in speed at {workload.name}, {times}"
+    if said == ratio_interval.SLOWER:
+        return (
+            f"no GPU session is faster than {_CPU} at {workload.name}: {name} comes next, {times}"
+        )
+    few = "1 round is" if ratio.rounds == 1 else f"{ratio.rounds} rounds are"
+    return f"unclear at {workload.name}: {few} too few to tell {name} from {_CPU} in speed"
 
 
 def to_json(found: Measured) -> dict[str, Any]:
     """Return every round, as what `json.dumps` takes; times are milliseconds."""
-    engines: dict[str, dict[str, Any]] = {
-        name: {
-            "largest_difference": found.differences[name],
-            "nodes": dict(nodes),
-            "workloads": {
-                workload: {"rounds_ms": list(rounds), "ms": asdict(Spread.of(rounds))}
-                for (engine, workload), rounds in found.samples.items()
-                if engine == name
-            },
-        }
-        for name, nodes in found.nodes.items()
+    return {
+        "verdict": verdict(found),
+        "device": found.device,
+        "gpu": asdict(found.gpu),
+        "comparison": tables.measured(found.comparison),
+        "ratios": list(_ratios(found)),
+        "largest_differences": dict(found.differences),
+        "nodes": {name: dict(nodes) for name, nodes in found.nodes.items()},
+        "left_out": found.left_out,
     }
-    return {"device": found.device, "engines": engines, "left_out": dict(found.left_out)}
+
+
+def _ratios(found: Measured) -> Iterable[dict[str, Any]]:
+    for name in found.nodes:
+        for workload in found.comparison.workloads:
+            ratio = None if name == _CPU else found.ratio(name, workload)
+            if ratio is not None:
+                yield {
+                    "engine": name,
+                    "baseline": _CPU,
+                    "workload": workload.name,
+                    "ratio": asdict(ratio),
+                    "verdict": ratio_interval.verdict(ratio),
+                    "warning": ratio_interval.warning(ratio),
+                }
 
 
 def _table(found: Measured) -> Table:
-    workloads = list(dict.fromkeys(workload for _, workload in found.samples))
+    workloads = [workload.name for workload in found.comparison.workloads]
     table = Table("ms", *workloads, "largest difference", "nodes")
-    for name, counts in found.nodes.items():
-        times = [tables.spread(Spread.of(found.samples[name, one])) for one in workloads]
-        nodes = ", ".join(f"{provider} {count}" for provider, count in counts.items())
+    for engine in found.comparison.engines:
+        name = engine.spec.name
+        if engine.refused:
+            continue
+        times = [tables.spread(Spread.of(engine.rounds[one])) for one in workloads]
+        nodes = ", ".join(f"{provider} {count}" for provider, count in found.nodes[name].items())
         table.add_row(name, *times, f"{found.differences[name]:.2g}", nodes)
     return table
-
-
-def _device() -> str:
-    found = gpu.describe(0)
-    return f"{found.name}, compute capability {found.capability}"

@@ -278,14 +278,14 @@ def verdict(measured: Measured, rival: Rival) -> str:
         return f"{OURS} against {rival.name}: one of them was not timed, no verdict"
     kept = "within" if speed.median >= rival.bound else "below"
     said = (
-        f"{OURS} is {tables.spread(speed)} times as fast as {', '.join(in_order)}: {kept} the "
+        f"{OURS} is {tables.quartiles(speed)} times as fast as {', '.join(in_order)}: {kept} the "
         f"bound of {rival.bound:g} times"
     )
     best = measured.best(rival.engines)
     fastest = None if best is None else measured.speed(OURS, best)
     if best is None or fastest is None or best == in_order:
         return said
-    return f"{said}; {tables.spread(fastest)} times as {', '.join(best)}"
+    return f"{said}; {tables.quartiles(fastest)} times as {', '.join(best)}"
 
 
 def to_json(measured: Measured, others: Sequence[Rival]) -> dict[str, Any]:

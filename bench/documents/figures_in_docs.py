@@ -29,7 +29,6 @@ Where a place can't be made, nothing is written either, and the exit code is 2.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from typing import Any
 import typer
 
 from distilroberta.bench.documents import json_path, markdown_tables
+from distilroberta.bench.harness import whole_file
 from distilroberta.bench.report import fields, results
 from distilroberta.runtime.command_line import messages, one_line
 from distilroberta.runtime.errors import DistilRobertaError, InputError
@@ -204,7 +204,7 @@ def main(
     if check:
         raise typer.Exit(1 if stale else 0)
     for path in dict.fromkeys(path for path, _ in stale):
-        _write(path, refreshed(texts[path], found[path]))
+        whole_file.write_text(path, refreshed(texts[path], found[path]))
 
 
 def _stale(found: dict[Path, list[Place]]) -> Iterator[tuple[Path, Place]]:
@@ -219,19 +219,8 @@ def _read(path: Path) -> str:
         raise InputError(f"{path} can't be read: {error}") from error
 
 
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, "utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        raise InputError(f"{path} could not be written: {error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def run() -> None:
-    """Run the command and exit: 0 done, 1 something is stale, 2 a place can't be made."""
+    """Run the command and exit: 0 done, 1 stale or not written, 2 a place can't be made."""
     app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     app.command()(main)
     try:

@@ -1,7 +1,7 @@
 """What a results file holds, as tables in Markdown: of the claim, of the peers, of an artifact.
 
 Times are milliseconds. A ratio stands with its interval, a median with its quartiles, and a dash
-for what was not measured; see `report.wording`.
+for what was not measured; a `?` marks a ratio with a warning. See `report.wording`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from distilroberta.bench.claim import terms
+from distilroberta.bench.harness import ratio_interval
 from distilroberta.bench.harness.interleave import Spread
 from distilroberta.bench.harness.ratio_interval import Ratio
 from distilroberta.bench.report import wording
-from distilroberta.bench.report.claim import Claim, ClaimResults
-from distilroberta.bench.report.comparison import Comparison
+from distilroberta.bench.report.claim import Cell, Claim, ClaimResults
+from distilroberta.bench.report.comparison import Comparison, EngineRatio
 from distilroberta.bench.report.latency import LatencyResults, Percentiles, Variant
 from distilroberta.bench.report.peers import Peers, PeersResults
 from distilroberta.bench.report.results import Run
@@ -40,7 +42,7 @@ def table(run: Run, choice: Choice) -> list[str]:
     found = run.found
     if isinstance(found, ClaimResults):
         claims = _chosen(found.claims, choice)
-        made, missing = _claim(claims, choice), _not_measured(claims, {})
+        made, missing = _claim(claims, choice), _not_measured(claims, found.left_out)
     elif isinstance(found, PeersResults):
         compared = _chosen(found.comparisons, choice)
         made, missing = _peers(compared, choice), _not_measured(compared, found.left_out)
@@ -75,11 +77,11 @@ def _claim(claims: Sequence[Claim], choice: Choice) -> list[str]:
     head = ["task", "engine", "precision", *names, "over all", "verdict"]
     rows = []
     for claim in claims:
-        ratios = {cell.workload: cell.ratio for cell in claim.cells}
-        cells = [_ratio(ratios.get(name)) for name in names]
+        found = {cell.workload: cell for cell in claim.cells}
+        cells = [_cell(found.get(name)) for name in names]
         what = [claim.task, claim.engine, claim.precision]
         rows.append([*what, *cells, _ratio(claim.ratio), claim.verdict])
-    return _markdown(head, rows, words=3)
+    return [*_markdown(head, rows, words=3), *_doubt(rows)]
 
 
 def _peers(compared: Sequence[Peers], choice: Choice) -> list[str]:
@@ -90,15 +92,16 @@ def _peers(compared: Sequence[Peers], choice: Choice) -> list[str]:
         for engine in one.comparison.engines:
             found = {name: timing.spread for name, timing in engine.times.items()}
             times.append([*what, engine.name, *(_spread(found.get(name)) for name in names)])
-        ratios = {(each.engine, each.baseline, each.workload): each.ratio for each in one.ratios}
+        ratios = {(each.engine, each.baseline, each.workload): each for each in one.ratios}
         for ours, other in dict.fromkeys((each.engine, each.baseline) for each in one.ratios):
-            cells = [_ratio(ratios.get((ours, other, name))) for name in names]
+            cells = [_engine_ratio(ratios.get((ours, other, name))) for name in names]
             speeds.append([*what, ours, other, *cells])
     in_ms = [f"{name}, ms" for name in names]
     return [
         *_markdown(["task", "level", "engine", *in_ms], times, words=3),
         "",
         *_markdown(["task", "level", "times as fast", "as", *names], speeds, words=4),
+        *_doubt(speeds),
     ]
 
 
@@ -114,13 +117,13 @@ def _latency(found: LatencyResults, choice: Choice) -> list[str]:
 def _variant(variant: Variant, names: Iterable[str]) -> list[str]:
     return [
         variant.engine,
-        _megabytes(variant.file_bytes),
+        wording.megabytes(variant.file_bytes),
         wording.NOTHING if variant.same_top is None else wording.percent(variant.same_top),
         wording.NOTHING if variant.kl is None else f"{variant.kl:.2g}",
         *(_percentiles(variant.workloads.get(name)) for name in names),
         _spread(variant.cold_start),
-        _megabytes(variant.resident_bytes),
-        _megabytes(variant.peak_bytes),
+        wording.megabytes(variant.resident_bytes),
+        wording.megabytes(variant.peak_bytes),
     ]
 
 
@@ -130,11 +133,12 @@ def _not_measured(
     """Return the reasons for what has a dash or no row, in one line, or none."""
     reasons = [f"{name} ({reason})" for name, reason in left_out.items()]
     for one in compared:
+        where = f"{one.task}, {one.engine}" if isinstance(one, Claim) else one.task
         for engine in one.comparison.engines:
             if engine.refused is not None:
-                reasons.append(f"{engine.name}, {one.task} ({engine.refused})")
+                reasons.append(f"{engine.name}, {where} ({engine.refused})")
             failed = engine.failed.items()
-            reasons += [f"{engine.name}, {one.task}, {name} ({why})" for name, why in failed]
+            reasons += [f"{engine.name}, {where}, {name} ({why})" for name, why in failed]
     return [f"Not measured: {'; '.join(dict.fromkeys(reasons))}.", ""] if reasons else []
 
 
@@ -165,12 +169,28 @@ def _ratio(found: Ratio | None) -> str:
     return wording.NOTHING if found is None else wording.ratio(found)
 
 
+def _cell(found: Cell | None) -> str:
+    if found is None or found.ratio is None:
+        return wording.NOTHING
+    doubtful = found.warning is not None and found.verdict != terms.SAME
+    return wording.doubted(wording.ratio(found.ratio), doubtful=doubtful)
+
+
+def _engine_ratio(found: EngineRatio | None) -> str:
+    if found is None:
+        return wording.NOTHING
+    # An interval says by itself whether 1 is in it, but not of how few rounds it is.
+    unclear = f" {found.verdict}" if found.verdict == ratio_interval.UNCLEAR else ""
+    return wording.doubted(f"{wording.ratio(found.ratio)}{unclear}", doubtful=found.doubtful)
+
+
+def _doubt(rows: Iterable[Sequence[str]]) -> list[str]:
+    marked = any(cell.endswith(f" {wording.DOUBT}") for row in rows for cell in row)
+    return ["", f"{wording.DOUBT_MEANS}."] if marked else []
+
+
 def _spread(found: Spread | None) -> str:
     return wording.NOTHING if found is None else wording.spread(found)
-
-
-def _megabytes(count: int | None) -> str:
-    return wording.NOTHING if count is None else wording.megabytes(count)
 
 
 def _percentiles(found: Percentiles | None) -> str:

@@ -62,7 +62,7 @@ class TransformersPipeline:
         vocabulary = self._pipe.model.config.vocab_size
         found = self._pipe(texts, top_k=vocabulary, batch_size=size)
         # Of one text it gives the candidates, not a list of one.
-        return _logits([found] if size == 1 else found, vocabulary)
+        return log_scores.of_candidates([found] if size == 1 else found, vocabulary)
 
 
 class OptimumPipeline(TransformersPipeline):
@@ -71,11 +71,3 @@ class OptimumPipeline(TransformersPipeline):
     def __init__(self, folder: str, file: str, task: str, threads: int) -> None:
         """Load a graph of an exported folder, and its tokenizer."""
         self._take(optimum_pipeline(task, folder, file, threads), task)  # type: ignore[arg-type]
-
-
-def _logits(answers: list[list[dict[str, Any]]], vocabulary: int) -> NDArray[np.float32]:
-    found = np.zeros((len(answers), vocabulary))
-    for row, candidates in zip(found, answers, strict=True):
-        for candidate in candidates:
-            row[candidate["token"]] = candidate["score"]
-    return log_scores.logits(found)

@@ -70,16 +70,15 @@ class ArtifactPipeline:
         return lambda: self._pipe(given)
 
     def answer(self, workload: Workload) -> NDArray[np.float32]:
-        """Score the whole vocabulary, or all labels in the order of their names, or give vectors.
+        """Score all labels in the order of their names, or give vectors, as the pipeline does.
 
-        Where a pipeline tells only what is best (tokens, spans), what its graph gives.
+        Where a pipeline tells only what is best (tokens, spans), what its graph gives for the
+        tokens that its tokenizer makes of a masked text, or for the workload's. Asked for the
+        scores of a whole vocabulary it would say each as a dictionary: hundreds of MB, which would
+        be taken for the memory that answering needs. For the same reason the texts go through the
+        graph one by one: the pipeline may cut a batch in smaller ones.
         """
         texts = list(workload.texts)
-        if self._task == "fill-mask":
-            size = self._pipe.config.vocab_size
-            found = self._pipe(texts, top_k=size)
-            listed = [found] if len(texts) == 1 else found  # of one text, its candidates
-            return np.concatenate([_logits(candidates, size) for candidates in listed])
         if self._task == "text-classification":
             ranked = self._pipe(texts, top_k=None)
             named = [sorted(labels, key=lambda one: str(one["label"])) for labels in ranked]
@@ -87,7 +86,14 @@ class ArtifactPipeline:
             return read(scores, workload)
         if self._task == "feature-extraction":
             return np.asarray(self._pipe(texts))
-        return _of_task(self._task, self._pipe.session.run(*arrays(workload)), workload)
+        ids, mask = arrays(workload)
+        if self._task == "fill-mask":
+            ids = np.array([one.ids for one in self._pipe.tokenizer.encode(texts)], dtype=np.int64)
+        rows = range(len(ids))
+        found = [self._pipe.session.run(ids[row:][:1], mask[row:][:1]) for row in rows]
+        if self._task == "question-answering":  # where an answer starts, and where it ends
+            return np.concatenate([np.concatenate(ends) for ends in zip(*found, strict=True)])
+        return _of_task(self._task, np.concatenate(found), workload)
 
 
 class OnnxSession:
@@ -117,28 +123,6 @@ class OnnxSession:
     def answer(self, workload: Workload) -> NDArray[np.float32]:
         """Return the masks' rows of (batch, length, vocabulary), or all of (batch, labels)."""
         return read(self.call(workload)()[0], workload)
-
-
-class OptimumPipeline:
-    """An optimum export as its users run it: `ORTModelForMaskedLM` in a transformers pipeline.
-
-    It takes one text.
-    """
-
-    def __init__(self, folder: str, file: str, threads: int) -> None:
-        """Load a graph of an exported folder, and its tokenizer."""
-        self._fill = optimum_pipeline("fill-mask", folder, file, threads)
-        self._size = self._fill.model.config.vocab_size
-
-    def call(self, workload: Workload) -> Callable[[], Any]:
-        """Fill the mask of the text."""
-        (text,) = workload.texts
-        return lambda: self._fill(text)
-
-    def answer(self, workload: Workload) -> NDArray[np.float32]:
-        """Score the whole vocabulary."""
-        (text,) = workload.texts
-        return _logits(self._fill(text, top_k=self._size), self._size)
 
 
 def optimum_pipeline(
@@ -195,10 +179,3 @@ def _of_task(task: str, outputs: Any, workload: Workload) -> NDArray[np.float32]
     if task in ("token-classification", "question-answering"):
         return np.concatenate(outputs)
     return read(outputs, workload)
-
-
-def _logits(candidates: list[dict[str, Any]], size: int) -> NDArray[np.float32]:
-    scores = np.zeros((1, size))
-    for candidate in candidates:
-        scores[0, candidate["token"]] = candidate["score"]
-    return log_scores.logits(scores)

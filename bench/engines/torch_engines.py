@@ -25,8 +25,9 @@ class TorchModel:
             checkpoint: the folder.
             task: `fill-mask`, `text-classification` or `feature-extraction`.
             threads: how many PyTorch may use.
-            compiled: run it through `torch.compile`, with its defaults and fixed shapes: it is
-                compiled again for each shape, in the calls before the timed ones.
+            compiled: run it through `torch.compile` with fixed shapes, compiled again for each of
+                them in the calls before the timed ones, and with inductor's `freezing`: weights
+                become constants, laid out for the products they are in, for each shape anew.
         """
         import torch
         import transformers
@@ -45,7 +46,12 @@ class TorchModel:
         )
         self._model: Any = model.eval()
         if compiled:
+            import torch._inductor.config
+
             torch._dynamo.config.recompile_limit = 1000
+            # At 16 and 128 tokens of DistilRoBERTa's shape 1.17 and 1.26 times as fast as without,
+            # in 7 interleaved rounds on 2 cores.
+            torch._inductor.config.freezing = True
             self._model = torch.compile(self._model, dynamic=False)
 
     def call(self, workload: Workload) -> Callable[[], Any]:

@@ -24,6 +24,11 @@ from distilroberta.runtime.errors import InputError
 Key = tuple[str, str]
 # Milliseconds of each round.
 Samples = Mapping[Key, Sequence[float]]
+# A call that takes so long needs no warm-up.
+_LONG_SECONDS = 2.0
+# A first call of more than so many times a round's seconds is not repeated to see how long a usual
+# one is. It can be much longer: memory is touched for the first time, code is compiled.
+_MUCH_LONGER = 5
 
 
 class Timed(Protocol):
@@ -54,8 +59,9 @@ class Plan:
 
     `seed` decides the order of the engines in every round. `seconds`, where given, is about how
     long the timed calls of one round may take: where that many calls take longer, there are fewer,
-    one at the least, and the warm-up is as much shorter. Caches and threads that need warming are
-    warm after a fraction of such a call.
+    one at the least. The warm-up is shorter then too, and as long for all engines of a workload: a
+    ratio of one that is warm to one that is not would favour the first. Without any is measured
+    only where a call takes seconds, of which threads and caches are warm after a fraction.
     """
 
     rounds: int = 15
@@ -78,12 +84,20 @@ class Plan:
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise InputError(f"the seconds of a round must be more than 0, found {self.seconds}")
 
-    def fitted(self, seconds: float) -> tuple[int, int]:
-        """Return the warm-up and the calls of a round for a call that takes so many seconds."""
+    def fitted_calls(self, seconds: float) -> int:
+        """Return the timed calls of a round for an engine whose call takes so many seconds."""
+        return self.calls if self.seconds is None else min(self.calls, max(1, self._room(seconds)))
+
+    def fitted_warmup(self, slowest: float) -> int:
+        """Return the warm-up of a round where the slowest engine's call takes so many seconds."""
         if self.seconds is None:
-            return self.warmup, self.calls
-        room = int(self.seconds / seconds) if seconds > 0 else self.calls
-        return min(self.warmup, room), min(self.calls, max(1, room))
+            return self.warmup
+        least = 1 if slowest < _LONG_SECONDS else 0
+        return min(self.warmup, max(least, self._room(slowest)))
+
+    def _room(self, seconds: float) -> int:
+        assert self.seconds is not None
+        return int(self.seconds / seconds) if seconds > 0 else max(self.calls, self.warmup)
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,7 @@ class Interleaved:
             self.calls.pop(key, None)
         self._engines, self._workloads, self._plan = list(engines), workloads, plan
         self._progress = progress
-        self._fitted: dict[Key, tuple[int, int]] = {}
+        self._seconds: dict[Key, float] = {}
         self._revived: set[Key] = set()
 
     def rounds(self) -> Iterator[int]:
@@ -190,19 +204,26 @@ class Interleaved:
 
     def _time(self, engine: Timed, workload: Workload, *, first: bool) -> list[int]:
         key = engine.name, workload.name
-        if not first:
-            if key in self._revived:  # its new process has not paid yet for what is done once
-                engine.time(workload, 0, 1)
-                self._revived.remove(key)
-            return engine.time(workload, *self._fitted[key])
+        if first:
+            durations = self._first(engine, workload)
+            self._seconds[key] = min(durations) / 1e9
+            return durations
+        if key in self._revived:  # its new process has not paid yet for what is done once
+            engine.time(workload, 0, 1)
+            self._revived.remove(key)
+        slowest = max(
+            seconds for (_, name), seconds in self._seconds.items() if name == workload.name
+        )
+        warmup = self._plan.fitted_warmup(slowest)
+        return engine.time(workload, warmup, self._plan.fitted_calls(self._seconds[key]))
+
+    def _first(self, engine: Timed, workload: Workload) -> list[int]:
         if self._plan.seconds is None:
-            self._fitted[key] = self._plan.warmup, self._plan.calls
-            return engine.time(workload, *self._fitted[key])
+            return engine.time(workload, self._plan.warmup, self._plan.calls)
         durations = engine.time(workload, 0, 1)
-        if durations[0] / 1e9 < self._plan.seconds:  # a first call is longer than the others
-            durations = engine.time(workload, 1, 2)
-        self._fitted[key] = self._plan.fitted(min(durations) / 1e9)
-        return durations
+        if durations[0] / 1e9 > _MUCH_LONGER * self._plan.seconds:
+            return durations
+        return engine.time(workload, 1, 2)
 
     def _drop(self, engine: Timed, workload: Workload, error: WorkerError) -> None:
         self._fail((engine.name, workload.name), error.reason)
@@ -214,29 +235,8 @@ class Interleaved:
                     reason = f"{error.reason}; it could not be started again: {another.reason}"
                     self._fail((engine.name, other.name), reason)
         else:
-            self._revived |= {key for key in self._fitted if key[0] == engine.name}
+            self._revived |= {key for key in self._seconds if key[0] == engine.name}
 
     def _fail(self, key: Key, reason: str) -> None:
         self.failed[key] = reason
         self.calls.pop(key, None)
-
-
-def measure(
-    engines: Sequence[Timed],
-    workloads: Sequence[Workload],
-    plan: Plan,
-    progress: Callable[[str], None] = lambda _: None,
-) -> dict[Key, list[float]]:
-    """Time every engine on every workload, interleaved.
-
-    Returns:
-        For each (engine, workload) name, each round's median call, in milliseconds.
-
-    Raises:
-        BenchError: an engine failed.
-    """
-    run = Interleaved(engines, workloads, plan, progress=progress)
-    for _ in run.rounds():
-        for (engine, workload), reason in run.failed.items():
-            raise BenchError(f"{engine}, {workload}: {reason}")
-    return run.samples()

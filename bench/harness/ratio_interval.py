@@ -26,18 +26,22 @@ from distilroberta.bench.errors import BenchError
 LEVEL = 0.95
 # With fewer, even the lowest and the highest ratio of all rounds are no interval of about 95 %.
 ENOUGH_ROUNDS = 5
-FASTER, SLOWER, SAME = "faster", "slower", "no difference"
+FASTER, SLOWER, SAME, UNCLEAR = "faster", "slower", "no difference", "unclear"
 _RESAMPLES = 9999
 _SEED = 0
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """An estimate with its confidence interval, at 95 %."""
+    """An estimate with its confidence interval, at 95 %, and how many rounds it is of.
+
+    With fewer rounds than `ENOUGH_ROUNDS` the interval is too short to be one.
+    """
 
     estimate: float
     low: float
     high: float
+    rounds: int
 
 
 def of(numerator: Sequence[float], denominator: Sequence[float]) -> Ratio:
@@ -65,7 +69,7 @@ def over_cells(cells: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Rati
     logs = np.array([np.log(above) - np.log(below) for above, below in cells])  # (cells, rounds)
     estimate = float(np.exp(_combined(logs)))
     if counts == {1}:  # of one round nothing can be said but itself
-        return Ratio(estimate, estimate, estimate)
+        return Ratio(estimate, estimate, estimate, 1)
     rounds = np.arange(logs.shape[1])
     found = bootstrap(
         (rounds,),
@@ -75,29 +79,33 @@ def over_cells(cells: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Rati
         method="percentile",
         rng=np.random.default_rng(_SEED),
     ).confidence_interval
-    return Ratio(estimate, float(np.exp(found.low)), float(np.exp(found.high)))
+    return Ratio(estimate, float(np.exp(found.low)), float(np.exp(found.high)), len(rounds))
 
 
 def verdict(ratio: Ratio) -> str:
-    """Return what an interval shows: faster above 1, slower below, nothing with 1 in it."""
+    """Return what an interval shows: faster above 1, slower below, no difference with 1 in it.
+
+    Of too few rounds nothing is shown.
+    """
+    if ratio.rounds < ENOUGH_ROUNDS:
+        return UNCLEAR
     if ratio.low > 1:
         return FASTER
     return SLOWER if ratio.high < 1 else SAME
 
 
 def warning(ratio: Ratio) -> str | None:
-    """Say that an interval is wider than the difference it is to show; None where it is not."""
+    """Say why a ratio is to be taken with care; None where it is not.
+
+    Its rounds are too few, or its interval is wider than the difference it is to show.
+    """
+    if ratio.rounds < ENOUGH_ROUNDS:
+        few = "1 round is" if ratio.rounds == 1 else f"{ratio.rounds} rounds are"
+        return f"{few} too few for an interval of 95 %, which takes {ENOUGH_ROUNDS}"
     width, difference = ratio.high - ratio.low, abs(ratio.estimate - 1)
     if width <= difference:
         return None
     return f"the interval is {width:.2f} wide, the difference it is to show {difference:.2f}"
-
-
-def few_rounds(rounds: int) -> list[str]:
-    """Return a warning where so many rounds are too few for an interval."""
-    if rounds >= ENOUGH_ROUNDS:
-        return []
-    return [f"{rounds} rounds are too few for an interval of 95 %: it takes {ENOUGH_ROUNDS}"]
 
 
 def _combined(logs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,14 +41,16 @@ def recorded(
 
     def keep(found: Found) -> None:
         kept[:] = [found]
-        file.save(complete=False, **to_json(found))
+        # What is watched can be told at the end alone: the run's processes have not ended yet.
+        said = warnings(found) if warnings else []
+        file.save(complete=False, warnings=said, **to_json(found))
 
     try:
         yield keep
         complete = True
     finally:
         for found in kept:
-            said = watch.warnings(threads) if warnings is None else warnings(found)
+            said = warnings(found) if warnings else watch.warnings(threads)
             file.save(complete=complete, warnings=said, **to_json(found))
             show(found)
             console = command_line.output()

@@ -22,8 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from distilroberta.bench.errors import BenchError
-from distilroberta.bench.harness import command_line
+from distilroberta.bench.harness import command_line, whole_file
 from distilroberta.bench.harness.machine import Machine
 from distilroberta.bench.harness.revision import revision
 from distilroberta.runtime.errors import InputError
@@ -110,11 +109,4 @@ class ResultsFile:
             "warnings": list(warnings),
             **fields,
         }
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            beside.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-            os.replace(beside, self.path)
-        except OSError as error:
-            raise BenchError(f"{self.path} could not be written: {error}") from error
-        finally:
-            beside.unlink(missing_ok=True)
+        whole_file.write_text(self.path, json.dumps(document, indent=1) + "\n")

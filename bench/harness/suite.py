@@ -98,6 +98,7 @@ def compare(
     expected: Mapping[str, Answers] | None = None,
     checked: Sequence[Workload] | None = None,
     limits: Sequence[EngineSpec] = (),
+    skipped: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
     keep: Callable[[Comparison], None] = lambda _: None,
 ) -> Comparison:
@@ -117,13 +118,15 @@ def compare(
         expected: or else the right answers of each engine.
         checked: what the answers are compared on; by default all workloads.
         limits: engines that answer nothing; they are timed among the others.
+        skipped: why a workload is not run at all, by its name; nothing is compared on it either.
         progress: called with what is done.
         keep: called after each round with what is known so far, and with all at the end.
 
     Raises:
         WorkerError: the reference, or a limit, could not be loaded, or the reference not be asked.
     """
-    asked = workloads if checked is None else checked
+    not_run = skipped or {}
+    asked = [one for one in (workloads if checked is None else checked) if one.name not in not_run]
     with ExitStack() as stack:
         workers, broken = _start(stack, specs, progress)
         probes, failed = _start(stack, limits, progress)
@@ -144,7 +147,17 @@ def compare(
             if worker.name in refused:
                 worker.close()
         timed = [worker for worker in workers if worker.name in cosines]
-        run = Interleaved([*timed, *probes], workloads, plan, progress=progress)
+        run = Interleaved(
+            [*timed, *probes],
+            workloads,
+            plan,
+            skipped={
+                (engine.name, name): why
+                for engine in [*timed, *probes]
+                for name, why in not_run.items()
+            },
+            progress=progress,
+        )
         watch = Watch(lambda: processes.cpu_seconds([*timed, *probes]))
 
         def so_far() -> Comparison:
@@ -154,11 +167,12 @@ def compare(
                 plan,
                 tuple(_result(spec, run, loaded, memory, cosines, refused) for spec in specs),
                 {key: rounds for key, rounds in run.samples().items() if key[0] in of_limits},
-                tuple(watch.warnings(usable_cpus())),
+                tuple(watch.warnings(_threads(specs))),
             )
 
         of_limits = {spec.name for spec in limits}
         for number in run.rounds():
+            watch.lap()
             if number:
                 keep(so_far())
         return so_far()
@@ -177,6 +191,10 @@ def _start(
         else:
             workers.append(stack.enter_context(worker))
     return workers, broken
+
+
+def _threads(specs: Sequence[EngineSpec]) -> int:
+    return max((spec.arguments.get("threads", 0) for spec in specs), default=0) or usable_cpus()
 
 
 def _result(

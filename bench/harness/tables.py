@@ -9,7 +9,6 @@ from rich.table import Table
 
 from distilroberta.bench.harness import command_line
 from distilroberta.bench.harness.interleave import Spread
-from distilroberta.bench.harness.machine import Machine
 from distilroberta.bench.harness.suite import Comparison, EngineResult
 
 _NOTHING = "-"
@@ -37,9 +36,9 @@ def _times(comparison: Comparison, title: str) -> Table:
         rounds = [engine.rounds.get(workload.name) for workload in comparison.workloads]
         table.add_row(
             engine.spec.name,
-            _megabytes(engine.spec.file_bytes),
-            _megabytes(engine.loaded.resident_bytes if engine.loaded else None),
-            _megabytes(engine.resident_bytes),
+            megabytes(engine.spec.file_bytes),
+            megabytes(engine.loaded.resident_bytes if engine.loaded else None),
+            megabytes(engine.resident_bytes),
             f"{engine.loaded.seconds:.2f}" if engine.loaded else _NOTHING,
             _NOTHING if engine.cosine is None else f"{engine.cosine:.4f}",
             *(spread(Spread.of(values)) if values else _NOTHING for values in rounds),
@@ -67,25 +66,26 @@ def spread(values: Spread) -> str:
     return f"{digits(values.median)} ({digits(values.low)}-{digits(values.high)})"
 
 
+def quartiles(values: Spread) -> str:
+    """Return `median (quartiles 25 % to 75 %)`, for a sentence, where none else says what it is."""
+    return f"{digits(values.median)} (quartiles {digits(values.low)}-{digits(values.high)})"
+
+
 def digits(value: float) -> str:
     """Return a number with about three digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _megabytes(count: int | None) -> str:
+def megabytes(count: int | None) -> str:
+    """Return bytes as 10^6 of them, a dash where they are not known."""
     return _NOTHING if count is None else f"{count / 1e6:.1f}"
 
 
-def to_json(comparison: Comparison, machine: Machine, command: str, **more: Any) -> dict[str, Any]:
-    """Return all that was measured, every round of it, as what `json.dumps` takes.
-
-    Times are milliseconds, sizes bytes; `more` are further fields on how it was made.
-    """
-    return {"command": command, "machine": asdict(machine), **more, **measured(comparison)}
-
-
 def measured(comparison: Comparison) -> dict[str, Any]:
-    """Return the plan, the workloads and the engines, as what `json.dumps` takes."""
+    """Return the plan, the workloads and the engines, every round of them, for `json.dumps`.
+
+    Times are milliseconds, sizes bytes.
+    """
     return {
         "plan": asdict(comparison.plan),
         "workloads": [

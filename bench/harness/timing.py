@@ -17,16 +17,17 @@ def time_calls(
 ) -> list[int]:
     """Time each of several calls, in nanoseconds, after some that are not timed.
 
-    The garbage collector does not run in between. Warming up is part of every round, not only of
-    the first: it fills the caches that other engines used meanwhile, wakes this engine's threads,
-    and outlasts the spinning of the last engine's.
+    The garbage collector runs before and not in between; in a process that holds much, collecting
+    takes long enough for threads to fall asleep, so the warm-up comes after it. Warming up is part
+    of every round, not only of the first: it fills the caches that other engines used meanwhile,
+    wakes this engine's threads, and outlasts the spinning of the last engine's.
     """
-    for _ in range(warmup):
-        call()
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
+        for _ in range(warmup):
+            call()
         durations = []
         for _ in range(calls):
             start = clock()

@@ -5,18 +5,19 @@ its cores, caches and the memory controller, idle or busy). Linux shows the coun
 `/sys/class/powercap`: https://docs.kernel.org/power/powercap/powercap.html. Since CVE-2020-8694
 only root may read them, unless the system's owner says otherwise. Virtual machines have none.
 
-So what is told of an engine is the energy of whole packages while it alone was running. What they
+So what is told of an engine is the energy of whole packages while it alone was at work. What they
 take when idle is included, and memory modules, GPU and power supply are not.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 from distilroberta.bench.errors import BenchError
-from distilroberta.bench.harness.interleave import Timed
+from distilroberta.bench.harness.interleave import Key, Timed
 from distilroberta.bench.harness.workload import Workload
 
 _POWERCAP = Path("/sys/class/powercap")
@@ -72,31 +73,66 @@ class Meter:
         return micro / 1e6
 
 
-def joules_per_text(
-    meter: Meter, engine: Timed, workload: Workload, calls: int, *, warmup: int, rounds: int
-) -> float:
-    """Return the energy of a text in joules, the median of some rounds of one engine alone.
+class Energy(NamedTuple):
+    """The joules of a text in each round by engine and workload, and why an engine has none."""
+
+    joules: dict[Key, list[float]]
+    failed: dict[str, str]
+
+
+def measure(
+    meter: Meter,
+    engines: Sequence[Timed],
+    workloads: Sequence[Workload],
+    calls: Mapping[Key, int],
+    *,
+    warmup: int,
+    rounds: int,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+    keep: Callable[[Mapping[Key, Sequence[float]]], object] = lambda _: None,
+) -> Energy:
+    """Measure the energy of a text in rounds from engine to engine, one at a time.
+
+    The order is drawn anew for each round: what else takes energy, or how warm the processor is,
+    changes over minutes, and is to meet all engines alike.
 
     Args:
         meter: reads the counters.
-        engine: what runs; nothing else should.
-        workload: what it is run on.
-        calls: in a round; they should take much longer than the millisecond in which the counters
-            are renewed.
+        engines: what runs; nothing else should.
+        workloads: what they are run on.
+        calls: in a round, by engine and workload; what has none is not run. They should take much
+            longer than the millisecond in which the counters are renewed.
         warmup: calls before each round that are not counted.
         rounds: how many.
-
-    Raises:
-        WorkerError: the engine failed.
-        BenchError: the counters may not be read any more.
+        seed: of the order in each round.
+        progress: called with what is done.
+        keep: called after each round with the joules so far.
     """
-    found = []
-    for _ in range(rounds):
-        engine.time(workload, warmup, 0)
-        before = meter.read()
-        engine.time(workload, 0, calls)
-        found.append(meter.joules(before, meter.read()) / (calls * len(workload.texts)))
-    return median(found)
+    order = random.Random(seed)  # noqa: S311 - an order, no secret
+    joules: dict[Key, list[float]] = {key: [] for key in calls}
+    failed: dict[str, str] = {}
+    for number in range(1, rounds + 1):
+        for workload in workloads:
+            progress(f"energy, round {number} of {rounds}, {workload.name}")
+            for engine in order.sample(list(engines), len(engines)):
+                key = engine.name, workload.name
+                if engine.name in failed or key not in calls:
+                    continue
+                try:
+                    joules[key].append(_round(meter, engine, workload, calls[key], warmup))
+                except BenchError as error:
+                    failed[engine.name] = str(error)
+        keep(joules)
+    kept = {key: found for key, found in joules.items() if key[0] not in failed}
+    return Energy(kept, failed)
+
+
+def _round(meter: Meter, engine: Timed, workload: Workload, calls: int, warmup: int) -> float:
+    engine.time(workload, warmup, 0)
+    before = meter.read()
+    engine.time(workload, 0, calls)
+    return meter.joules(before, meter.read()) / (calls * len(workload.texts))
 
 
 def _zone(folder: Path) -> _Zone:

@@ -14,8 +14,9 @@ from distilroberta.bench.harness.ratio_interval import Ratio
 from distilroberta.bench.harness.suite import Comparison, EngineResult
 from distilroberta.bench.harness.workload import Workload
 from distilroberta.bench.latency import percentiles
-from distilroberta.bench.latency.artifact_starts import Setup
+from distilroberta.bench.latency.artifact_starts import Setup, Start
 from distilroberta.bench.latency.percentiles import Percentiles
+from distilroberta.runtime.execution.gpu import Gpu
 from distilroberta.runtime.manifest import Agreement
 
 
@@ -24,19 +25,21 @@ class Measured:
     """What is known so far.
 
     `setups` are the variant and the provider of each engine of the comparison, `quality` is what
-    the manifest says of each variant. `starts` are the seconds of fresh processes by engine,
-    `joules` those of a text by engine and workload. `left_out` says why an engine or an energy is
-    not there. `reference` names the engine whose answers are right and whose speed is 1.
+    the manifest says of each variant. `starts` are the fresh processes of each engine, `joules`
+    those of a text in each round by engine and workload. `left_out` says why an engine or an energy
+    is not there. `reference` names the engine whose answers are right and whose speed is 1. `gpu`
+    is the one that engines ran on, None where none did.
     """
 
     comparison: Comparison
     setups: Mapping[str, Setup]
     quality: Mapping[str, Agreement]
     reference: str
-    starts: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    joules: Mapping[Key, float] = field(default_factory=dict)
+    starts: Mapping[str, Sequence[Start]] = field(default_factory=dict)
+    joules: Mapping[Key, Sequence[float]] = field(default_factory=dict)
     meter: str | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    gpu: Gpu | None = None
 
     def engine(self, name: str) -> EngineResult:
         """Return what was measured of an engine."""
@@ -51,6 +54,28 @@ class Measured:
         """Return how many texts all timed calls answered, divided by the time they took."""
         found = list(chain.from_iterable(engine.calls.get(workload.name, [])))
         return len(workload.texts) * len(found) / (sum(found) / 1e3) if found else None
+
+    def load_spread(self, engine: str) -> Spread | None:
+        """Return the seconds its fresh processes took to load; None without any."""
+        found = self.starts.get(engine)
+        return Spread.of([one.loaded for one in found]) if found else None
+
+    def cold_start(self, engine: str) -> Spread | None:
+        """Return the seconds its fresh processes took to the first answer; None without any."""
+        found = self.starts.get(engine)
+        return Spread.of([one.total for one in found]) if found else None
+
+    def load_seconds(self, engine: EngineResult) -> float | None:
+        """Return the median of these, or the one load of the engine that was timed."""
+        found = self.load_spread(engine.spec.name)
+        if found is not None:
+            return found.median
+        return engine.loaded.seconds if engine.loaded else None
+
+    def joules_spread(self, engine: str, workload: str) -> Spread | None:
+        """Return the joules of a text over the rounds; None where they were not measured."""
+        found = self.joules.get((engine, workload))
+        return Spread.of(found) if found else None
 
     def ratio(self, engine: str, baseline: str, workload: Workload) -> Ratio | None:
         """Return how many times as fast one engine is as another; None without both."""
@@ -85,6 +110,7 @@ def ratios(measured: Measured) -> list[dict[str, Any]]:
             "workload": workload,
             "ratio": asdict(ratio),
             "verdict": ratio_interval.verdict(ratio),
+            "warning": ratio_interval.warning(ratio),
         }
         for engine, baseline, workload, ratio in _pairs(measured)
     ]
@@ -103,12 +129,42 @@ def not_told_apart(measured: Measured) -> list[str]:
     ]
 
 
+def not_sure(measured: Measured) -> list[str]:
+    """Say which ratios have too few rounds, or differ from 1 by less than they are unsure.
+
+    Those of engines that are not told apart are left to `not_told_apart`.
+    """
+    said: dict[str, None] = {}
+    for engine, baseline, workload, ratio in _pairs(measured):
+        warning, verdict = ratio_interval.warning(ratio), ratio_interval.verdict(ratio)
+        if warning and verdict == ratio_interval.UNCLEAR:  # the same for all of as many rounds
+            said[warning] = None
+        elif warning and verdict != ratio_interval.SAME:
+            said[f"{engine} beside {baseline} at {workload}: {warning}"] = None
+    return list(said)
+
+
+def single_loads(measured: Measured) -> list[str]:
+    """Say whose load seconds are of one process, since no fresh ones were started."""
+    names = [
+        engine.spec.name
+        for engine in measured.comparison.engines
+        if engine.loaded and measured.load_spread(engine.spec.name) is None
+    ]
+    if not names:
+        return []
+    return [
+        f"load seconds are of one start, that of the process that was timed: {', '.join(names)}"
+    ]
+
+
 def warnings(measured: Measured) -> list[str]:
     """Say what disturbed the run, and what its figures do not tell."""
     return [
         *measured.comparison.warnings,
-        *ratio_interval.few_rounds(measured.comparison.plan.rounds),
+        *not_sure(measured),
         *not_told_apart(measured),
+        *single_loads(measured),
     ]
 
 
@@ -127,8 +183,10 @@ def to_json(measured: Measured) -> dict[str, Any]:
     Times are milliseconds or seconds as their names say, sizes bytes, energies joules.
     """
     return {
+        "gpu": asdict(measured.gpu) if measured.gpu else None,
         "reference": measured.reference,
         "comparison": tables.measured(measured.comparison),
+        "ratios": ratios(measured),
         "variants": [_variant(measured, engine) for engine in measured.comparison.engines],
         "left_out": dict(measured.left_out),
         "energy": measured.meter,
@@ -139,7 +197,6 @@ def _variant(measured: Measured, engine: EngineResult) -> dict[str, Any]:
     name = engine.spec.name
     setup = measured.setups[name]
     quality = measured.quality[setup.variant]
-    starts = measured.starts.get(name)
     return {
         "engine": name,
         **setup._asdict(),
@@ -150,8 +207,9 @@ def _variant(measured: Measured, engine: EngineResult) -> dict[str, Any]:
             "cosine": quality.cosine,
             "rows": quality.rows,
         },
-        "load_seconds": engine.loaded.seconds if engine.loaded else None,
-        "cold_start_seconds": asdict(Spread.of(starts)) if starts else None,
+        "load_seconds": measured.load_seconds(engine),
+        "load_spread": _as_dict(measured.load_spread(name)),
+        "cold_start_seconds": _as_dict(measured.cold_start(name)),
         "resident_bytes": engine.resident_bytes,
         "peak_bytes": engine.peak_bytes,
         "workloads": {
@@ -161,9 +219,15 @@ def _variant(measured: Measured, engine: EngineResult) -> dict[str, Any]:
                 "p99_ms": found.p99,
                 "calls": found.calls,
                 "texts_per_second": measured.texts_per_second(engine, workload),
-                "joules_per_text": measured.joules.get((name, workload.name)),
+                "joules_per_text": joules.median if joules else None,
+                "joules_spread": _as_dict(joules),
             }
             for workload in measured.comparison.workloads
             if (found := measured.calls(engine, workload))
+            for joules in [measured.joules_spread(name, workload.name)]
         },
     }
+
+
+def _as_dict(spread: Spread | None) -> dict[str, float] | None:
+    return None if spread is None else asdict(spread)

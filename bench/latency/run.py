@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from distilroberta.bench.errors import BenchError
+from distilroberta.bench.errors import BenchError, WorkerError
 from distilroberta.bench.harness import answers
 from distilroberta.bench.harness.interleave import Key, Plan
 from distilroberta.bench.harness.processes import Worker
@@ -15,13 +17,18 @@ from distilroberta.bench.harness.workload import Shape, Workload
 from distilroberta.bench.latency import artifact_starts, energy
 from distilroberta.bench.latency import results as latency_results
 from distilroberta.bench.latency import verdict as latency_verdict
-from distilroberta.bench.latency.artifact_starts import Setup
+from distilroberta.bench.latency.artifact_starts import Setup, Start
 from distilroberta.bench.latency.energy import Meter
 from distilroberta.bench.latency.results import Measured
 from distilroberta.bench.models import texts
+from distilroberta.bench.models.checked_shapes import checked_shapes
 from distilroberta.bench.models.specs import artifact_engine
 from distilroberta.quantize.recipes import RECIPES
-from distilroberta.runtime import Artifact
+from distilroberta.runtime import Artifact, ProviderError
+from distilroberta.runtime.execution import gpu
+
+Name = TypeVar("Name")
+Value = TypeVar("Value")
 
 # What is timed, by name: the engine, and what it does in words.
 LEVELS = {
@@ -29,11 +36,8 @@ LEVELS = {
     "model": ("ArtifactSession", "token ids to logits"),
 }
 _FP32 = "fp32"
-# Of one text and two labels a cosine says nothing but which is better, which may be as good as
-# even. So with fewer labels than this it is of as many texts.
-_CHECKED = 8
-_CHECKED_TOKENS = 16
-_ENERGY_ROUNDS = 3
+_CPU = "cpu"
+_ENERGY_ROUNDS = 5
 _ENERGY_SECONDS = 1.0
 
 
@@ -51,7 +55,7 @@ class Settings:
 
 
 class LatencyRun:
-    """One run. `measured` is what is known so far, None before the first round."""
+    """One run, all that it takes ready; nothing is measured yet."""
 
     def __init__(
         self,
@@ -68,7 +72,6 @@ class LatencyRun:
             keep: called after each round, of whatever kind, with what is known.
             meter: finds the energy counters.
         """
-        self.measured: Measured | None = None
         self._artifact, self._settings, self._keep, self._meter = artifact, settings, keep, meter
         self._setups = {
             f"{variant} on {provider}": Setup(variant, provider)
@@ -89,45 +92,82 @@ class LatencyRun:
 
     def _compare(self, progress: Callable[[str], None]) -> Measured:
         artifact, settings = self._artifact, self._settings
-        provider = settings.providers[0]
+        provider = self._reference_provider(progress)
         right = _most_precise(artifact, artifact.variants)
         baseline = _most_precise(artifact, settings.variants)
         quality = {name: artifact.variant(name).agreement for name in settings.variants}
         specs = [self._spec(name, setup) for name, setup in self._setups.items()]
-        checked = texts.of_artifact(artifact, checked_shapes(artifact, settings.shapes))
+        shapes = checked_shapes(artifact.task, _labels(artifact), settings.shapes)
+        checked = texts.of_artifact(artifact, shapes)
         expected = None
         if right != baseline:
             progress(f"asking {right}, whose answers are right")
-            known = self._answers(Setup(right, provider), checked)
-            expected = {spec.name: known for spec in specs}
+            right_ones = self._answers(Setup(right, provider), checked)
+            expected = {spec.name: right_ones for spec in specs}
 
-        def keep(comparison: Comparison) -> None:
+        reference = f"{baseline} on {provider}"
+
+        def known(comparison: Comparison) -> Measured:
             engines = latency_results.without_missing_providers(comparison, self._setups)
             left_out = latency_results.missing_providers(comparison, self._setups)
-            name = f"{baseline} on {provider}"
-            self._known(Measured(engines, self._setups, quality, name, left_out=left_out))
+            found = Measured(engines, self._setups, quality, reference, left_out=left_out)
+            return self._known(self._with_gpu(found))
 
-        keep(
+        def keep(comparison: Comparison) -> None:
+            known(comparison)
+
+        return known(
             compare(
                 specs,
                 self._workloads,
                 settings.plan,
                 least_cosine=least_cosines(self._setups),
-                reference=f"{baseline} on {provider}",
+                reference=reference,
                 expected=expected,
                 checked=checked,
                 progress=progress,
                 keep=keep,
             )
         )
-        assert self.measured is not None  # kept just now
-        return self.measured
+
+    def _reference_provider(self, progress: Callable[[str], None]) -> str:
+        """Return the provider whose answers are right: the CPU, or else the first that starts.
+
+        Raises:
+            WorkerError: none starts; this is what the first one says.
+        """
+        providers = self._settings.providers
+        if _CPU in providers:
+            return _CPU
+        if len(providers) == 1:
+            return providers[0]
+        variant = _most_precise(self._artifact, self._settings.variants)
+        errors = []
+        for provider in providers:
+            progress(f"starting {provider}")
+            name = f"{variant} on {provider}"
+            spec = self._spec(name, self._setups[name])
+            try:
+                with Worker(spec.name, spec.engine, spec.arguments):
+                    return provider
+            except WorkerError as error:
+                errors.append(error)
+        raise errors[0]
+
+    def _with_gpu(self, measured: Measured) -> Measured:
+        if all(self._setups[name].provider == _CPU for name in _loaded(measured)):
+            return measured
+        try:
+            return replace(measured, gpu=gpu.describe(0))
+        except ProviderError as error:
+            left_out = {**measured.left_out, "what GPU it is": str(error)}
+            return replace(measured, left_out=left_out)
 
     def _start(self, measured: Measured, progress: Callable[[str], None]) -> Measured:
         text = latency_verdict.headline(tuple(self._workloads)).texts[0]
         threads = self._settings.threads
 
-        def start(name: str) -> float:
+        def start(name: str) -> Start:
             setup = self._setups[name]
             return artifact_starts.start(name, self._artifact, setup, text, threads)
 
@@ -137,11 +177,11 @@ class LatencyRun:
             self._settings.starts,
             seed=self._settings.plan.seed,
             progress=progress,
-            keep=lambda seconds: self._known(replace(measured, starts=_copied(seconds))),
+            keep=lambda starts: self._known(replace(measured, starts=_copied(starts))),
         )
         failed = {f"cold start of {name}": why for name, why in found.failed.items()}
         left_out = {**measured.left_out, **failed}
-        return self._known(replace(measured, starts=found.seconds, left_out=left_out))
+        return self._known(replace(measured, starts=found.starts, left_out=left_out))
 
     def _weigh(self, measured: Measured, progress: Callable[[str], None]) -> Measured:
         try:
@@ -151,37 +191,42 @@ class LatencyRun:
                 replace(measured, left_out={**measured.left_out, "energy": str(error)})
             )
         measured = replace(measured, meter=str(meter))
-        for name in _timed(measured):
-            if self._setups[name].provider != "cpu":  # what a GPU takes is not counted
-                continue
-            progress(f"energy of {name}")
-            spec = self._spec(name, self._setups[name])
-            try:
-                with Worker(name, spec.engine, spec.arguments) as worker:
-                    joules = self._joules(measured, worker, meter)
-            except BenchError as error:
-                left_out = {**measured.left_out, f"energy of {name}": str(error)}
-                measured = replace(measured, left_out=left_out)
-                continue
-            measured = self._known(replace(measured, joules={**measured.joules, **joules}))
-        return self._known(measured)
-
-    def _joules(self, measured: Measured, worker: Worker, meter: Meter) -> dict[Key, float]:
-        engine = measured.engine(worker.name)
-        joules = {}
-        for workload in self._workloads:
-            found = measured.calls(engine, workload)
-            if found is None:
-                continue
-            calls = math.ceil(_ENERGY_SECONDS / (found.p50 / 1e3))
-            warmup = self._settings.plan.warmup
-            joules[worker.name, workload.name] = energy.joules_per_text(
-                meter, worker, workload, calls, warmup=warmup, rounds=_ENERGY_ROUNDS
+        left_out = dict(measured.left_out)
+        with ExitStack() as stack:
+            workers = []
+            for name in _timed(measured):
+                if self._setups[name].provider != _CPU:  # what a GPU takes is not counted
+                    continue
+                spec = self._spec(name, self._setups[name])
+                try:
+                    worker = Worker(name, spec.engine, spec.arguments)
+                except WorkerError as error:
+                    left_out[f"energy of {name}"] = str(error)
+                else:
+                    workers.append(stack.enter_context(worker))
+            found = energy.measure(
+                meter,
+                workers,
+                self._workloads,
+                self._energy_calls(measured, workers),
+                warmup=self._settings.plan.warmup,
+                rounds=_ENERGY_ROUNDS,
+                seed=self._settings.plan.seed,
+                progress=progress,
+                keep=lambda joules: self._known(replace(measured, joules=_copied(joules))),
             )
-        return joules
+        left_out |= {f"energy of {name}": why for name, why in found.failed.items()}
+        return self._known(replace(measured, joules=found.joules, left_out=left_out))
+
+    def _energy_calls(self, measured: Measured, workers: Sequence[Worker]) -> dict[Key, int]:
+        return {
+            (worker.name, workload.name): math.ceil(_ENERGY_SECONDS / (found.p50 / 1e3))
+            for worker in workers
+            for workload in self._workloads
+            if (found := measured.calls(measured.engine(worker.name), workload))
+        }
 
     def _known(self, measured: Measured) -> Measured:
-        self.measured = measured
         self._keep(measured)
         return measured
 
@@ -197,22 +242,10 @@ class LatencyRun:
         return replace(spec, arguments={**spec.arguments, "provider": setup.provider})
 
 
-def checked_shapes(artifact: Artifact, shapes: Sequence[Shape]) -> list[Shape]:
-    """Return the shapes that answers are compared on: those that are timed, for most models.
-
-    For a classifier with few labels, fewer texts than eight become eight that have about as many
-    tokens together: with more, the comparison would set the peak of the memory.
-    """
+def _labels(artifact: Artifact) -> int | None:
+    # Of a classifier; None where its graph does not say it as a number.
     labels = artifact.manifest.variants[artifact.variants[0]].outputs[0].shape[-1]
-    if artifact.task != "text-classification" or not isinstance(labels, int) or labels >= _CHECKED:
-        return list(shapes)
-    enough = (
-        shape
-        if shape.rows >= _CHECKED
-        else Shape(_CHECKED, max(_CHECKED_TOKENS, shape.rows * shape.tokens // _CHECKED))
-        for shape in shapes
-    )
-    return list(dict.fromkeys(enough))
+    return labels if isinstance(labels, int) else None
 
 
 def least_cosines(setups: Mapping[str, Setup]) -> dict[str, float]:
@@ -230,5 +263,9 @@ def _timed(measured: Measured) -> list[str]:
     return [engine.spec.name for engine in measured.comparison.engines if engine.rounds]
 
 
-def _copied(seconds: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    return {name: list(found) for name, found in seconds.items()}
+def _loaded(measured: Measured) -> list[str]:
+    return [engine.spec.name for engine in measured.comparison.engines if engine.loaded]
+
+
+def _copied(found: Mapping[Name, Sequence[Value]]) -> dict[Name, list[Value]]:
+    return {name: list(values) for name, values in found.items()}

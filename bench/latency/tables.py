@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from distilroberta.bench.harness import command_line
+from distilroberta.bench.harness import command_line, ratio_interval
 from distilroberta.bench.harness.interleave import Spread
+from distilroberta.bench.harness.ratio_interval import Ratio
 from distilroberta.bench.harness.suite import EngineResult
-from distilroberta.bench.harness.tables import spread
+from distilroberta.bench.harness.tables import megabytes, spread
 from distilroberta.bench.harness.workload import Workload
 from distilroberta.bench.latency.results import Measured
 
 _NOTHING = "-"
+_UNSURE = "*"
 
 
 def print_tables(measured: Measured, title: str) -> None:
@@ -30,10 +32,12 @@ def print_tables(measured: Measured, title: str) -> None:
             )
     for name, reason in measured.left_out.items():
         console.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
+    for note in notes(measured):
+        console.print(note, markup=False, soft_wrap=True)
     if measured.meter is not None:
         console.print(
-            f"J/text: the energy of {measured.meter}, while nothing else was running here; what "
-            "the whole package takes when idle is in it",
+            f"J/text: the energy of {measured.meter}, while no other engine was at work; what the "
+            "whole package takes when idle is in it",
             markup=False,
             soft_wrap=True,
         )
@@ -46,14 +50,14 @@ def _sizes(measured: Measured) -> Table:
         table.add_column(name, justify="right")
     for engine in measured.comparison.engines:
         quality = measured.quality[measured.setups[engine.spec.name].variant]
-        starts = measured.starts.get(engine.spec.name)
+        load, start = measured.load_spread(engine.spec.name), measured.cold_start(engine.spec.name)
         table.add_row(
             engine.spec.name,
-            _megabytes(engine.spec.file_bytes),
-            _NOTHING if engine.loaded is None else f"{engine.loaded.seconds:.2f}",
-            spread(Spread.of(starts)) if starts else _NOTHING,
-            _megabytes(engine.resident_bytes),
-            _megabytes(engine.peak_bytes),
+            megabytes(engine.spec.file_bytes),
+            spread(load) if load else _seconds(measured.load_seconds(engine)),
+            spread(start) if start else _NOTHING,
+            megabytes(engine.resident_bytes),
+            megabytes(engine.peak_bytes),
             _NOTHING if quality.same_top is None else f"{quality.same_top:.1%}",
             _NOTHING if quality.kl is None else f"{quality.kl:.2g}",
             f"{quality.cosine:.4f}",
@@ -84,7 +88,7 @@ def _cells(measured: Measured, engine: EngineResult, workload: Workload) -> list
     name = engine.spec.name
     rounds = Spread.of(engine.rounds[workload.name])
     ratio = measured.ratio(name, measured.reference, workload)
-    joules = measured.joules.get((name, workload.name))
+    joules = measured.joules_spread(name, workload.name)
     return [
         f"{found.p50:.2f}",
         _milliseconds(found.p90),
@@ -92,16 +96,66 @@ def _cells(measured: Measured, engine: EngineResult, workload: Workload) -> list
         str(found.calls),
         f"{rounds.low:.2f}-{rounds.high:.2f}",
         f"{speed:.1f}",
-        *([_NOTHING if joules is None else f"{joules:.3g}"] if measured.joules else []),
-        _NOTHING
-        if ratio is None or name == measured.reference
-        else f"{ratio.estimate:.2f} ({ratio.low:.2f}-{ratio.high:.2f})",
+        *([_joules(joules)] if measured.joules else []),
+        _NOTHING if ratio is None or name == measured.reference else _times_as_fast(ratio),
     ]
+
+
+def _times_as_fast(ratio: Ratio) -> str:
+    mark = _UNSURE if ratio_interval.warning(ratio) else ""
+    return f"{ratio.estimate:.2f} ({ratio.low:.2f}-{ratio.high:.2f}){mark}"
+
+
+def notes(measured: Measured) -> list[str]:
+    """Say what the marks in the tables mean, of those that are there: a dash, an asterisk."""
+    calls = [
+        found
+        for engine in measured.comparison.engines
+        for workload in measured.comparison.workloads
+        if (found := measured.calls(engine, workload))
+    ]
+    timed = [engine for engine in measured.comparison.engines if engine.rounds]
+    missing = {
+        "p99 takes 100 calls and p90 takes 10, which more --rounds or --seconds give": any(
+            found.p99 is None for found in calls
+        ),
+        f"{measured.reference} is not compared with itself": bool(calls),
+        "no cold start was measured": any(
+            measured.cold_start(engine.spec.name) is None for engine in timed
+        ),
+        "vectors have no top answer": any(
+            one.same_top is None for one in measured.quality.values()
+        ),
+        "what was not timed has no memory, and what did not load no load time": any(
+            engine.refused for engine in measured.comparison.engines
+        ),
+        "no energy was measured on a GPU, or of what is left out": bool(measured.joules)
+        and any(
+            measured.joules_spread(engine.spec.name, workload) is None
+            for engine in timed
+            for workload in engine.rounds
+        ),
+    }
+    said = [reason for reason, there in missing.items() if there]
+    lines = [f"{_NOTHING}: {'; '.join(said)}"] if said else []
+    if any(
+        ratio_interval.warning(ratio)
+        for engine in timed
+        for workload in measured.comparison.workloads
+        if engine.spec.name != measured.reference
+        and (ratio := measured.ratio(engine.spec.name, measured.reference, workload))
+    ):
+        lines.append(f"{_UNSURE}: too few rounds, or an interval wider than the difference from 1")
+    return lines
+
+
+def _joules(found: Spread | None) -> str:
+    return _NOTHING if found is None else f"{found.median:.3g} ({found.low:.3g}-{found.high:.3g})"
+
+
+def _seconds(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:.2f}"
 
 
 def _milliseconds(value: float | None) -> str:
     return _NOTHING if value is None else f"{value:.2f}"
-
-
-def _megabytes(count: int | None) -> str:
-    return _NOTHING if count is None else f"{count / 1e6:.1f}"

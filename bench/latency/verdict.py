@@ -45,7 +45,17 @@ def _said(measured: Measured, reference: EngineResult, workload: Workload, *, tr
         return said + "; nothing else was timed to compare it with" + _refused(measured)
     best = max(ratios, key=lambda name: ratios[name].estimate)
     engine = measured.engine(best)
-    said = _speed(_named(measured, engine), _named(measured, reference), ratios[best], workload)
+    name = _named(measured, engine)
+    if len(ratios) > 1:  # it was picked for its speed, which may be luck in part
+        name = f"{name}, the fastest of {len(ratios)} others,"
+    if ratio_interval.verdict(ratios[best]) == ratio_interval.UNCLEAR:
+        rounds = ratios[best].rounds
+        few = "1 round is" if rounds == 1 else f"{rounds} rounds are"
+        return (
+            f"unclear at {workload.name}: {few} too few to tell {name} from "
+            f"{_named(measured, reference)} in speed" + _refused(measured)
+        )
+    said = _speed(name, _named(measured, reference), ratios[best], workload)
     return said + _size(measured, engine) + _quality(measured, engine, trained) + _refused(measured)
 
 
@@ -62,9 +72,10 @@ def _speed(engine: str, reference: str, ratio: Ratio, workload: Workload) -> str
         f"{value:.{digits}f}" for value in (ratio.estimate, ratio.low, ratio.high)
     )
     times = f"{estimate} times ({low}-{high}) as fast"
-    if ratio_interval.verdict(ratio) == ratio_interval.FASTER:
+    verdict = ratio_interval.verdict(ratio)
+    if verdict == ratio_interval.FASTER:
         return f"{engine} answers {times} as {reference} at {workload.name}"
-    if ratio_interval.verdict(ratio) == ratio_interval.SAME:
+    if verdict == ratio_interval.SAME:
         return f"{engine} is not told apart from {reference} in speed at {workload.name}, {times},"
     return f"nothing is faster than {reference} at {workload.name}: {engine} comes next, {times},"
 

@@ -8,6 +8,7 @@ from distilroberta.bench.harness.suite import EngineSpec
 from distilroberta.runtime import Artifact
 
 _ENGINES = "distilroberta.bench.engines.sessions"
+_OPTIMUM_PIPELINE = "distilroberta.bench.engines.pipeline_engines:OptimumPipeline"
 
 
 def artifact_engine(
@@ -36,5 +37,10 @@ def onnx_session(name: str, graph: Path, threads: int) -> EngineSpec:
 
 def optimum_pipeline(name: str, graph: Path, threads: int) -> EngineSpec:
     """Describe a graph of optimum's fill-mask export, run as its users do."""
-    arguments = {"folder": str(graph.parent), "file": graph.name, "threads": threads}
-    return EngineSpec(name, f"{_ENGINES}:OptimumPipeline", arguments, graph.stat().st_size)
+    arguments = {
+        "folder": str(graph.parent),
+        "file": graph.name,
+        "task": "fill-mask",
+        "threads": threads,
+    }
+    return EngineSpec(name, _OPTIMUM_PIPELINE, arguments, graph.stat().st_size)

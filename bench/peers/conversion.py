@@ -12,7 +12,7 @@ import tokenizers
 
 from distilroberta.bench.errors import BenchError
 from distilroberta.bench.harness.suite import EngineSpec
-from distilroberta.bench.peers import models as peer_models
+from distilroberta.bench.peers import models
 from distilroberta.quantize.calibration_text import Texts
 from distilroberta.runtime import layout
 from distilroberta.runtime.tasks.model_config import ModelConfig
@@ -21,6 +21,7 @@ _ENGINES = "distilroberta.bench.peers.engines"
 _MODULE = "distilroberta.bench.peers.models"
 _LAST_LINES = 3
 _MASK = "<mask>"
+_HINT = "LATENCY"
 # How the INT8 models are made, for reports.
 OPENVINO_SCHEME = (
     "nncf.quantize, ModelType.TRANSFORMER, of the transformers model: static, calibrated on "
@@ -36,8 +37,8 @@ CTRANSLATE2_SCHEME = (
 class Peers:
     """The engines that could be made.
 
-    `packages` are the versions of their tools, `skipped` says of each engine that this machine
-    does not have why.
+    `packages` are the versions in their environment, `skipped` says of each engine that this
+    machine does not have why.
     """
 
     engines: list[EngineSpec]
@@ -49,7 +50,7 @@ def make(interpreter: Path, task: str, checkpoint: Path, folder: Path, threads: 
     """Convert a checkpoint for OpenVINO and CTranslate2, and describe the engines.
 
     Args:
-        interpreter: the Python of an environment that `peer_environment` made.
+        interpreter: the Python of an environment that `environment.make` made.
         task: `fill-mask` or `text-classification`.
         checkpoint: the checkpoint's folder, with a `tokenizer.json`.
         folder: where the models go; it must not be there.
@@ -62,16 +63,16 @@ def make(interpreter: Path, task: str, checkpoint: Path, folder: Path, threads: 
     samples = folder / "samples.json"
     samples.write_text(json.dumps(_samples(checkpoint, task)), "utf-8")
     _run([interpreter, "-m", _MODULE, task, checkpoint, samples, folder])
-    made = json.loads((folder / peer_models.MADE).read_text("utf-8"))
+    made = json.loads((folder / models.MADE).read_text("utf-8"))
     engines = [
-        openvino("OpenVINO FP32", folder / peer_models.OPENVINO_FP32, interpreter, threads, "f32"),
-        openvino("OpenVINO INT8", folder / peer_models.OPENVINO_INT8, interpreter, threads),
+        openvino("OpenVINO FP32", folder / models.OPENVINO_FP32, interpreter, threads, "f32"),
+        openvino("OpenVINO INT8", folder / models.OPENVINO_INT8, interpreter, threads),
         _ctranslate2(folder, interpreter, threads),
     ]
     skipped = {}
     name, precisions = "OpenVINO BF16", made["openvino_precisions"]
     if "BF16" in precisions:
-        model = folder / peer_models.OPENVINO_FP32
+        model = folder / models.OPENVINO_FP32
         engines.insert(1, openvino(name, model, interpreter, threads, "bf16"))
     else:
         skipped[name] = f"OpenVINO has {', '.join(precisions)} on this machine, and no BF16"
@@ -81,12 +82,12 @@ def make(interpreter: Path, task: str, checkpoint: Path, folder: Path, threads: 
 def openvino(
     name: str, model: Path, interpreter: Path, threads: int, precision: str | None = None
 ) -> EngineSpec:
-    """Describe a model in OpenVINO, see `peer_engines.OpenVinoModel` for its arguments."""
+    """Describe a model in OpenVINO, see `engines.OpenVinoModel` for its arguments."""
     parts = (".onnx",) if model.suffix == ".onnx" else (".xml", ".bin")
     return EngineSpec(
         name,
         f"{_ENGINES}:OpenVinoModel",
-        {"model": str(model), "threads": threads, "precision": precision},
+        {"model": str(model), "threads": threads, "precision": precision, "hint": _HINT},
         sum(model.with_suffix(part).stat().st_size for part in parts),
         interpreter=interpreter,
     )
@@ -114,11 +115,11 @@ def _run(command: Sequence[str | Path]) -> None:
 
 
 def _ctranslate2(folder: Path, interpreter: Path, threads: int) -> EngineSpec:
-    model, head = folder / peer_models.CTRANSLATE2, folder / peer_models.HEAD
+    model, head = folder / models.CTRANSLATE2, folder / models.HEAD
     return EngineSpec(
         "CTranslate2 INT8",
         f"{_ENGINES}:CTranslate2Model",
-        {"model": str(model), "head": str(head), "threads": threads},
+        {"model": str(model), "head": str(head), "threads": threads, "compute_type": "int8"},
         (model / "model.bin").stat().st_size + head.stat().st_size,
         interpreter=interpreter,
     )

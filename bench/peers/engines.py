@@ -1,7 +1,8 @@
 """OpenVINO and CTranslate2 as engines to measure, in the environment they are installed in.
 
-See `peer_environment` for that environment and `peer_models` for the files they run. They are bare
-sessions, token ids to logits, as those of `engines`. Each imports what it needs when it is made.
+See `environment` for how that is made and `models` for the files they run. They are bare sessions,
+token ids to logits, as those of `bench/engines/sessions.py`. Each imports what it needs when it is
+made.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from distilroberta.bench.harness.workload import Workload
 
 
 class OpenVinoModel:
-    """An OpenVINO model with dynamic shapes on the CPU, compiled for latency."""
+    """An OpenVINO model with dynamic shapes on the CPU, compiled for latency by default."""
 
-    def __init__(self, model: str, threads: int, precision: str | None = None) -> None:
+    def __init__(
+        self, model: str, threads: int, precision: str | None = None, hint: str = "LATENCY"
+    ) -> None:
         """Compile a model.
 
         Args:
@@ -27,11 +30,12 @@ class OpenVinoModel:
             threads: how many it may use.
             precision: `f32` or `bf16`, of what is not quantized; by default what OpenVINO takes
                 on this machine.
+            hint: what it is compiled for, `LATENCY` or `THROUGHPUT`.
         """
         import openvino
 
         options = {
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": hint,
             "INFERENCE_NUM_THREADS": threads,
             **({} if precision is None else {"INFERENCE_PRECISION_HINT": precision}),
         }
@@ -56,15 +60,22 @@ class CTranslate2Model:
     the masks, or `<s>`, alone; the encoder gives hidden states for every token.
     """
 
-    def __init__(self, model: str, head: str, threads: int) -> None:
-        """Load a converted encoder's folder, and the weights of a head, an `.npz`."""
+    def __init__(self, model: str, head: str, threads: int, compute_type: str = "int8") -> None:
+        """Load a converted encoder.
+
+        Args:
+            model: its folder.
+            head: the weights of the head, an `.npz`.
+            threads: how many the encoder may use for a batch, and numpy for the head.
+            compute_type: what CTranslate2 computes the encoder in.
+        """
         import ctranslate2
         import threadpoolctl
 
         threadpoolctl.threadpool_limits(threads, user_api="blas")  # of numpy, for the head
         self._view = ctranslate2.StorageView
         self._encoder = ctranslate2.Encoder(
-            model, device="cpu", compute_type="int8", inter_threads=1, intra_threads=threads
+            model, device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=threads
         )
         with np.load(head, allow_pickle=False) as weights:
             self._head = dict(weights)
@@ -78,7 +89,7 @@ class CTranslate2Model:
 
         def run() -> NDArray[np.float32]:
             inputs = self._view.from_array(ids), self._view.from_array(lengths)
-            states = np.array(self._encoder.forward_batch(*inputs).last_hidden_state)
+            states = np.asarray(self._encoder.forward_batch(*inputs).last_hidden_state)
             return apply_head(self._head, states[rows, places])
 
         return run
@@ -93,9 +104,9 @@ def apply_head(
 ) -> NDArray[np.float32]:
     """Turn hidden states, float32 (rows, hidden), into logits, float32 (rows, classes).
 
-    `head` is what `peer_models` writes: that of `RobertaForMaskedLM`, dense layer, GELU, layer norm
-    and the tied embedding, or that of `RobertaForSequenceClassification`, two dense layers with a
-    tanh between.
+    `head` is what `models.head_of` returns: that of `RobertaForMaskedLM`, dense layer, GELU, layer
+    norm and the tied embedding, or that of `RobertaForSequenceClassification`, two dense layers
+    with a tanh between.
     """
     x = states @ head["dense"].T + head["dense_bias"]
     if "decoder" not in head:

@@ -1,6 +1,6 @@
 """The engines that ours are measured beside, and what is made of a checkpoint for them.
 
-Each runs at its own best settings, with the same number of threads. At the level `model` they take
+Each has the same number of threads, and runs as `schemes.py` says. At the level `model` they take
 token ids to logits, at the level `pipeline` texts to answers, as users of these libraries call
 them. By the word for it on the command line:
 
@@ -11,10 +11,10 @@ them. By the word for it on the command line:
 * `optimum-int8`: that file through `ORTQuantizer`; for fill-mask with the embedding stored once
   (tied) and twice (untied), see `optimum_export`;
 * `quantize-dynamic`: that file through onnxruntime's `quantize_dynamic`;
-* `openvino-fp32`, `openvino-bf16` and `openvino-int8` (NNCF), see `peer_models`; beside the last
+* `openvino-fp32`, `openvino-bf16` and `openvino-int8` (NNCF), see `models.py`; beside the last
   one our `int8-static` graph in OpenVINO, where that variant is measured;
-* `ctranslate2-int8`, whose users compute the head themselves, see `peer_engines`;
-* `per-tensor`: our graph in the plain INT8 form, see `per_tensor`.
+* `ctranslate2-int8`, whose users compute the head themselves, see `engines.py`;
+* `per-tensor`: our graph in the plain INT8 form, see `per_tensor.py`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from distilroberta.bench.errors import BenchError
 from distilroberta.bench.harness.suite import EngineSpec
 from distilroberta.bench.models import optimum_export
 from distilroberta.bench.models.specs import artifact_engine, onnx_session
-from distilroberta.bench.peers import conversion as peers
-from distilroberta.bench.peers import per_tensor
+from distilroberta.bench.peers import conversion, per_tensor, precision
 from distilroberta.export import build
 from distilroberta.runtime import Artifact
 from distilroberta.runtime.command_line import one_line
 
 MODEL, PIPELINE = "model", "pipeline"
 LEVELS = (MODEL, PIPELINE)
+WHAT = {MODEL: "token ids to logits", PIPELINE: "texts to answers"}
 TASKS = ("text-classification", "fill-mask")
 
 _TORCH, _COMPILED = "torch", "torch-compile"
@@ -45,7 +45,7 @@ _OPTIMUM = {
     _DYNAMIC: "quantize_dynamic INT8",
 }
 _OPENVINO_INT8, PER_TENSOR = "openvino-int8", "per-tensor"
-# What `peers` calls the engines of the other environment.
+# What `conversion` calls the engines of the other environment.
 _PEERS = {
     "openvino-fp32": "OpenVINO FP32",
     "openvino-bf16": "OpenVINO BF16",
@@ -68,24 +68,13 @@ NO_ENVIRONMENT = (
     "it with --peers FOLDER"
 )
 _FP32, _STATIC = "fp32", "int8-static"
-# Those that compute in FP32, which our `fp32` is compared with too.
-_IN_FP32 = frozenset(
-    {
-        "torch",
-        "torch.compile",
-        "optimum FP32",
-        "OpenVINO FP32",
-        "transformers on torch",
-        "transformers on optimum FP32",
-    }
-)
 
 
 @dataclass(frozen=True)
 class Settings:
     """What is measured: variants of ours, and words of `ENGINES`.
 
-    `interpreter` is the Python of the environment that `peer_environment` made, None without one.
+    `interpreter` is the Python of the environment that `environment.make` made, None without one.
     """
 
     variants: Sequence[str]
@@ -99,7 +88,7 @@ class Lineup:
     """The engines of one task.
 
     `engines` are those of each level, ours first. `references` say at each level which answers are
-    right: PyTorch's. `packages` are the versions of the other environment's tools, `left_out` says
+    right: PyTorch's. `packages` are the versions in the other environment, `left_out` says
     why an engine that was asked for could not be made.
     """
 
@@ -118,7 +107,7 @@ class Lineup:
             (one, other)
             for one in ours
             for other in others
-            if one != our_name(_FP32) or other in _IN_FP32
+            if one != our_name(_FP32) or precision.of(other) == precision.FP32
         ]
 
 
@@ -269,7 +258,7 @@ class _Maker:
         self._progress("converting for OpenVINO and CTranslate2")
         place = self._folder / "peers"
         try:
-            made = peers.make(python, self._task, self._checkpoint, place, self._threads)
+            made = conversion.make(python, self._task, self._checkpoint, place, self._threads)
         except BenchError as error:
             self._leave_out(asked, one_line(error))
             return
@@ -277,7 +266,7 @@ class _Maker:
             artifact = self.lineup.artifact
             graph = artifact.path / artifact.variant(_STATIC).standard
             name = f"{our_name(_STATIC)} in OpenVINO"
-            self._model.append(peers.openvino(name, graph, python, self._threads))
+            self._model.append(conversion.openvino(name, graph, python, self._threads))
         self._model.extend(spec for spec in made.engines if spec.name in asked)
         self.lineup.packages.update(made.packages)
         for name in asked:

@@ -10,8 +10,8 @@ which NNCF calibrates. It writes into FOLDER, as the documentation of these tool
 * `openvino_int8.xml`: that, after `nncf.quantize` with `ModelType.TRANSFORMER`, which chooses the
   preset, and smooths outlier channels (SmoothQuant);
 * `ctranslate2`: `ctranslate2.converters.TransformersConverter` with `quantization="int8"`;
-* `head.npz`: the head that CTranslate2 has not, in FP32, for `peer_engines.apply_head`;
-* `made.json`: the versions of the tools, and what precisions OpenVINO has on this machine.
+* `head.npz`: the head that CTranslate2 has not, in FP32, for `engines.apply_head`;
+* `made.json`: the versions in this environment, and what precisions OpenVINO has on this machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ OPENVINO_INT8 = "openvino_int8.xml"
 CTRANSLATE2 = "ctranslate2"
 HEAD = "head.npz"
 MADE = "made.json"
-_PACKAGES = ("openvino", "nncf", "ctranslate2")
+# Of their environment, which has versions of its own of what this project runs on.
+_PACKAGES = ("openvino", "nncf", "ctranslate2", "torch", "transformers", "numpy")
 
 
 def make(task: str, checkpoint: Path, samples: list[list[int]], folder: Path) -> None:
@@ -62,7 +63,7 @@ def make(task: str, checkpoint: Path, samples: list[list[int]], folder: Path) ->
 
 
 def head_of(model: Any) -> dict[str, Any]:
-    """Return the weights of a RoBERTa's head as `peer_engines.apply_head` takes them, float32."""
+    """Return the weights of a RoBERTa's head as `engines.apply_head` takes them, float32."""
     if hasattr(model, "lm_head"):
         head = model.lm_head
         tensors = {

@@ -2,12 +2,13 @@
 
 For every pair of engines and every workload, the other engine's time divided by ours within each
 round, with the 95 % bootstrap interval of `ratio_interval`. An interval that is above 1 as a whole
-says faster, one below 1 slower; one with 1 in it shows no difference.
+says faster, one below 1 slower; one with 1 in it shows no difference, and one of too few rounds
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from distilroberta.bench.harness import ratio_interval
@@ -19,8 +20,8 @@ from distilroberta.bench.harness.suite import Comparison
 class PeerRatio:
     """How many times as fast `engine` is as `baseline` on a workload.
 
-    `warning` says that the interval is wider than the difference it is to show, None where it is
-    not.
+    `warning` says that the rounds are too few, or the interval wider than the difference it is to
+    show; None where neither is so.
     """
 
     engine: str
@@ -48,18 +49,3 @@ def ratios(comparison: Comparison, pairs: Iterable[tuple[str, str]]) -> list[Pee
                 judged = ratio_interval.verdict(ratio), ratio_interval.warning(ratio)
                 found.append(PeerRatio(engine, baseline, workload.name, ratio, *judged))
     return found
-
-
-def spans(engine: str, found: Sequence[PeerRatio]) -> list[str]:
-    """Say for each baseline how many times as fast one of ours is, from least to most."""
-    estimates: dict[str, list[float]] = {}
-    for one in found:
-        if one.engine == engine:
-            estimates.setdefault(one.baseline, []).append(one.ratio.estimate)
-    ranked = sorted(estimates.items(), key=lambda item: min(item[1]))
-    return [f"{_span(values)} times as fast as {baseline}" for baseline, values in ranked]
-
-
-def _span(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
-    return low if low == high else f"{low} to {high}"

@@ -1,10 +1,9 @@
-"""How each engine of `peer_lineup` is made and run, for reports."""
+"""How each engine of `lineup.py` is made and run, for reports."""
 
 from __future__ import annotations
 
 from distilroberta.bench.models import optimum_export
-from distilroberta.bench.peers import conversion as peers
-from distilroberta.bench.peers import per_tensor
+from distilroberta.bench.peers import conversion, per_tensor
 
 _SESSION = "a bare onnxruntime session, its defaults but for the threads"
 _PIPE = "transformers.pipeline, the texts of a call as one batch"
@@ -16,8 +15,8 @@ SCHEMES = {
     ),
     "torch": "the transformers model, eager, FP32, torch.inference_mode",
     "torch.compile": (
-        "the same model through torch.compile(dynamic=False), inductor with its defaults, compiled "
-        "for each shape before it is timed"
+        "the same model through torch.compile(dynamic=False), inductor with freezing and otherwise "
+        "its defaults, compiled for each shape before it is timed"
     ),
     "optimum FP32": f"optimum-cli export onnx; {_SESSION}",
     "optimum INT8": f"{optimum_export.INT8_SCHEME}; {_SESSION}",
@@ -31,10 +30,10 @@ SCHEMES = {
     ),
     "OpenVINO BF16": "as OpenVINO FP32, with INFERENCE_PRECISION_HINT bf16",
     "OpenVINO INT8": (
-        f"{peers.OPENVINO_SCHEME}; PERFORMANCE_HINT LATENCY, inputs and outputs shared"
+        f"{conversion.OPENVINO_SCHEME}; PERFORMANCE_HINT LATENCY, inputs and outputs shared"
     ),
     "ours int8-static in OpenVINO": "the variant's standard graph; as OpenVINO INT8",
-    "CTranslate2 INT8": f"{peers.CTRANSLATE2_SCHEME}; inter_threads 1",
+    "CTranslate2 INT8": f"{conversion.CTRANSLATE2_SCHEME}; inter_threads 1",
     "transformers on torch": f"{_PIPE}, on torch in FP32",
     "transformers on optimum FP32": f"{_PIPE}, on ORTModel of the FP32 export",
     "transformers on optimum INT8": (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from distilroberta.bench.claim.terms import BASE, CLAIMED, DISTIL, MARGIN
-from distilroberta.bench.report import heat_map, row_plot, wording
+from distilroberta.bench.report import comparison_parts, heat_map, row_plot, wording
 from distilroberta.bench.report.claim import (
     Cell,
     Claim,
@@ -38,7 +38,9 @@ def sections(runs: Sequence[Run], names: Names) -> list[Section]:
         charts.append(_side_by_side(claims, names))
     charts += [_map(title, claim, names) for title, claim in claims]
     tables = [_overall(claims), *(_cells(title, claim) for title, claim in claims)]
-    return [Section(names.take("claim"), "Is it twice as fast?", _LEAD, charts, tables)]
+    compared = [(title, claim.comparison) for title, claim in claims]
+    lead = f"{_LEAD} {comparison_parts.answers(compared)}"
+    return [Section(names.take("claim"), "Is it twice as fast?", lead, charts, tables)]
 
 
 def _titled(runs: Sequence[Run]) -> list[tuple[str, Claim]]:
@@ -103,18 +105,25 @@ def _overall(claims: Sequence[tuple[str, Claim]]) -> Table:
             title,
             wording.ratio(claim.ratio) if claim.ratio else wording.NOTHING,
             wording.times(claim.expected) if claim.expected else wording.NOTHING,
-            claim.verdict,
+            _verdict(claim),
             claim.reason or "",
         )
         for title, claim in claims
     ]
     return Table(
-        "Overall: geometric mean of all cells, with its 95 % interval",
+        "Overall: geometric mean of the cells that were measured, with its 95 % interval",
         ("what", "times as fast", "by operations alone", "verdict", "reason"),
         tuple(rows),
         words=frozenset({3, 4}),
         card=True,
     )
+
+
+def _verdict(claim: Claim) -> str:
+    measured = sum(cell.ratio is not None for cell in claim.cells)
+    if measured in {0, len(claim.cells)}:
+        return claim.verdict
+    return f"{claim.verdict}, of {measured} of {len(claim.cells)} cells"
 
 
 def _cells(title: str, claim: Claim) -> Table:

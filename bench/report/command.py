@@ -2,8 +2,8 @@
 
     distilroberta bench report claim.json peers.json -o report.html
 
-The page needs nothing but itself. Claim, peers, latency and cold-start results are drawn; those of
-the other benchmarks are named with their verdict and how they were run.
+The page needs nothing but itself. Claim, peers, latency, gpu and cold-start results are drawn;
+those of the other benchmarks are named with their verdict and how they were run.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distilroberta.bench.harness import ratio_interval
 from distilroberta.bench.harness.interleave import Spread
 from distilroberta.bench.harness.ratio_interval import Ratio
 from distilroberta.bench.harness.workload import Shape
@@ -48,11 +49,15 @@ class Engine:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Engines that were timed in the same rounds."""
+    """Engines that were timed in the same rounds.
+
+    `checked` names the inputs that answers were compared on before, None where a file does not say.
+    """
 
     plan: Mapping[str, Any]
     workloads: Mapping[str, Shape]
     engines: tuple[Engine, ...]
+    checked: tuple[str, ...] | None
 
     def engine(self, name: str) -> Engine | None:
         """Return an engine by name, None where there is none."""
@@ -61,13 +66,22 @@ class Comparison:
 
 @dataclass(frozen=True)
 class EngineRatio:
-    """How many times as fast an engine is as a baseline, on one workload."""
+    """How many times as fast an engine is as a baseline, on one workload.
+
+    `warning` says why that is to be taken with care, None where it is not.
+    """
 
     engine: str
     baseline: str
     workload: str
     ratio: Ratio
     verdict: str
+    warning: str | None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its figure needs a mark: one that shows no difference says so already."""
+        return self.warning is not None and self.verdict != ratio_interval.SAME
 
 
 def is_ours(name: str) -> bool:
@@ -85,7 +99,14 @@ def spread(fields: Fields) -> Spread:
 
 def ratio(fields: Fields) -> Ratio:
     """Read a ratio with its interval."""
-    found = Ratio(fields.positive("estimate"), fields.positive("low"), fields.positive("high"))
+    found = Ratio(
+        fields.positive("estimate"),
+        fields.positive("low"),
+        fields.positive("high"),
+        fields.whole("rounds"),
+    )
+    if not found.rounds:
+        raise fields.wrong("rounds", "1 or more")
     if not found.low <= found.estimate <= found.high:
         raise fields.wrong("estimate", "between 'low' and 'high'")
     return found
@@ -105,6 +126,7 @@ def engine_ratios(fields: Fields) -> tuple[EngineRatio, ...]:
             one.text("workload"),
             ratio(one.inner("ratio")),
             one.text("verdict"),
+            one.optional_text("warning"),
         )
         for one in fields.listed("ratios")
     )
@@ -118,7 +140,9 @@ def comparison(fields: Fields) -> Comparison:
     """
     workloads = {one.text("name"): _shape(one) for one in fields.listed("workloads")}
     engines = tuple(_engine(one, workloads) for one in fields.listed("engines"))
-    return Comparison(dict(fields.inner("plan").tree), workloads, engines)
+    plan = {} if fields.missing("plan") else dict(fields.inner("plan").tree)
+    checked = None if fields.missing("checked") else fields.texts("checked")
+    return Comparison(plan, workloads, engines, checked)
 
 
 def _shape(fields: Fields) -> Shape:

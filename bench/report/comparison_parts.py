@@ -18,6 +18,33 @@ from distilroberta.bench.report.trade_off_plot import Option
 _TYPICAL_TOKENS = 128
 
 
+def answers(compared: Sequence[tuple[str, Comparison]]) -> str:
+    """Say on which inputs answers were compared before anything was timed, for each comparison.
+
+    Args:
+        compared: comparisons with their titles.
+    """
+    titles: dict[str, list[str]] = {}
+    for title, comparison in compared:
+        titles.setdefault(_inputs(comparison), []).append(title)
+    told = "Before anything was timed, answers were compared with the reference"
+    if len(titles) < 2:
+        return f"{told}: {''.join(titles)}."
+    said = "; ".join(f"{', '.join(where)}: {inputs}" for inputs, where in titles.items())
+    return f"{told}. {said}."
+
+
+def _inputs(comparison: Comparison) -> str:
+    checked = comparison.checked
+    if checked is None:
+        return "this file does not say on which inputs"
+    if not checked:
+        return "on none of the inputs"
+    if set(checked) == set(comparison.workloads):
+        return "on all inputs"
+    return f"on {wording.listed(checked)}"
+
+
 def latency_by_length(title: str, comparison: Comparison, names: Names) -> Iterable[Chart]:
     """Yield a chart for each batch size, with a line for each engine that was timed."""
     for rows in sorted({shape.rows for shape in comparison.workloads.values()}):
@@ -76,12 +103,15 @@ def trade_off(title: str, options: Sequence[Option], workload: str, names: Names
         f"{wording.megabytes(option.file_bytes)} MB, {_quality(option)}"
         for option in options
     )
+    some = len(trade_off_plot.named(options)) < len(options)
+    which = " Named are ours and the fastest of each kind; the table has all." if some else ""
     above = "more of the same top answers" if by_share else "closer to the reference"
     return [
         Chart(
             names.take("trade-off", title),
             f"{title}: size, quality and speed",
-            f"Left is faster, up is {above}. A disc's area is the size of the model's files.",
+            f"Left is faster, up is {above}. A disc's area is the size of the model's files."
+            f"{which}",
             f"Speed with {workload}, quality and size. {'; '.join(said)}.",
             partial(trade_off_plot.draw, options, f"milliseconds, {workload}"),
         )
@@ -153,17 +183,20 @@ def ratios(title: str, comparison: Comparison, found: Sequence[EngineRatio]) -> 
     pairs = dict.fromkeys((one.engine, one.baseline) for one in found)
     workloads = [name for name in comparison.workloads if any(key[2] == name for key in known)]
     rows = []
+    note = f"; {wording.DOUBT_MEANS}" if any(one.doubtful for one in found) else ""
     for pair in pairs:
         cells = [known.get((*pair, name)) for name in workloads]
-        said = [
-            f"{wording.ratio(one.ratio)} {one.verdict}" if one else wording.NOTHING for one in cells
-        ]
+        said = [_ratio(one) if one else wording.NOTHING for one in cells]
         rows.append((f"{pair[0]} to {pair[1]}", *said))
     return [
         Table(
-            f"{title}: times as fast (95 % interval), of the same rounds",
+            f"{title}: times as fast (95 % interval), of the same rounds{note}",
             ("engine to engine", *workloads),
             tuple(rows),
             card=True,
         )
     ]
+
+
+def _ratio(one: EngineRatio) -> str:
+    return wording.doubted(f"{wording.ratio(one.ratio)} {one.verdict}", doubtful=one.doubtful)

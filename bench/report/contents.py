@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from distilroberta.bench.report import (
     claim_section,
+    gpu_section,
     latency_section,
     not_timed,
     notes,
@@ -42,6 +43,7 @@ def make(runs: Sequence[Run]) -> Report:
         *claim_section.sections(runs, names),
         *peers_section.sections(runs, names),
         *latency_section.sections(runs, names),
+        *gpu_section.sections(runs, names),
         *start_section.sections(runs, names),
         *not_timed.sections(missing, names),
     ]

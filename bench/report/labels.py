@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 _GAP = 3.0
 _DISTANCES = (_GAP, 10.0, 18.0, 28.0, 40.0, 54.0, 70.0, 88.0)
 _DIRECTIONS = 16
-_DOT = 4.0  # points, the width that a line is given
+_DOT = 2.0  # points, the width that a line is given
 # Costs, in square points that are covered: a line through a label, a point of distance.
-_CROSSING = 4.0
+_CROSSING = 24.0
 _FAR = 0.2
 
 
@@ -68,8 +68,10 @@ class Marked:
     height: float
 
 
-def beside(marks: Sequence[Marked], inside: Box) -> list[Box]:
+def beside(marks: Sequence[Marked], inside: Box, others: Sequence[Marked] = ()) -> list[Box]:
     """Place a label near each disc, where it covers the least of the discs and the other labels.
+
+    `others` are discs without a label, which should not be covered either.
 
     Close is better than far; a label that is far from its disc needs a line to it, which should
     cross nothing. Labels are placed one by one, in the best of several orders.
@@ -81,7 +83,8 @@ def beside(marks: Sequence[Marked], inside: Box) -> list[Box]:
         sorted(places, key=lambda place: -marks[place].x),
         sorted(places, key=lambda place: marks[place].y),
     ]
-    tried = [_in_order(marks, order, inside) for order in orders]
+    discs = [_disc(mark) for mark in (*marks, *others)]
+    tried = [_in_order(marks, order, inside, discs) for order in orders]
     return min(tried, key=lambda one: one[0])[1]
 
 
@@ -93,13 +96,10 @@ def line_end(mark: Marked, box: Box) -> tuple[float, float] | None:
 
 
 def _in_order(
-    marks: Sequence[Marked], order: Sequence[int], inside: Box
+    marks: Sequence[Marked], order: Sequence[int], inside: Box, discs: Sequence[Box]
 ) -> tuple[float, list[Box]]:
     # -> the cost of all labels, and the labels in the order of the discs.
-    taken = [
-        Box(one.x - one.radius, one.y - one.radius, one.x + one.radius, one.y + one.radius)
-        for one in marks
-    ]
+    taken, drawn = [*discs], [inside._replace(right=inside.left)]  # lines; at first an empty one
     total, placed = 0.0, dict.fromkeys(order, inside)
     for place in order:
         mark = marks[place]
@@ -107,13 +107,19 @@ def _in_order(
         lines = [_line(mark, box) for box in boxes]
         outside = mark.width * mark.height - _shared(boxes, [inside])
         crossed = np.array([_shared(line, taken).sum() if line else 0.0 for line in lines])
+        crossed += _shared(boxes, drawn)
         costs = _shared(boxes, taken) + outside + _CROSSING * crossed + _FAR * distances
         # Rounded, so that the first of equals is taken: the one to the right.
         best = int(costs.round(3).argmin())
         total += float(costs[best])
         placed[place] = boxes[best]
         taken += [boxes[best], *lines[best]]
+        drawn += lines[best]
     return total, [placed[place] for place in range(len(marks))]
+
+
+def _disc(one: Marked) -> Box:
+    return Box(one.x - one.radius, one.y - one.radius, one.x + one.radius, one.y + one.radius)
 
 
 def _places(mark: Marked) -> tuple[NDArray[np.float64], list[Box]]:

@@ -53,7 +53,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class LatencyResults:
-    """All that one run of `bench latency` found of an artifact."""
+    """All that one run of `bench latency` found of an artifact.
+
+    `gpu` is the one that engines ran on, None where none did.
+    """
 
     artifact: str
     digest: str
@@ -64,6 +67,7 @@ class LatencyResults:
     variants: tuple[Variant, ...]
     left_out: Mapping[str, str]
     energy: str | None
+    gpu: str | None
 
 
 def latency_results(fields: Fields) -> LatencyResults:
@@ -73,17 +77,24 @@ def latency_results(fields: Fields) -> LatencyResults:
         InputError: a field is missing or not what it must be.
     """
     artifact = fields.inner("artifact")
+    # Ratios may come last, after an interrupted run stopped.
+    stopped = fields.missing("ratios") and not fields.flag("complete")
     return LatencyResults(
         artifact=artifact.text("name"),
         digest=artifact.text("digest"),
         task=artifact.text("task"),
         level=fields.text("level"),
         comparison=comparison(fields.inner("comparison")),
-        ratios=engine_ratios(fields),
+        ratios=() if stopped else engine_ratios(fields),
         variants=tuple(map(_variant, fields.listed("variants"))),
         left_out=fields.named_texts("left_out"),
         energy=fields.optional_text("energy"),
+        gpu=None if fields.missing("gpu") else _gpu(fields.inner("gpu")),
     )
+
+
+def _gpu(fields: Fields) -> str:
+    return f"{fields.text('name')}, compute capability {fields.text('capability')}"
 
 
 def _variant(fields: Fields) -> Variant:

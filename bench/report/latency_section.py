@@ -43,6 +43,8 @@ def _section(run: Run, results: LatencyResults, names: Names, which: str) -> Sec
         f"The variants of the artifact {results.artifact} for {results.task}, manifest "
         f"{results.digest[:_DIGEST_DIGITS]}, in interleaved rounds; agreement is with FP32."
     )
+    if results.gpu:
+        lead += f" GPU: {results.gpu}."
     if results.energy:
         lead += f" Energy: {results.energy}."
     heading = f"Which variant of {results.artifact}?{which}"
@@ -99,19 +101,16 @@ def _variants(title: str, results: LatencyResults) -> Table:
 
 
 def _variant(variant: Variant) -> tuple[str, ...]:
-    def megabytes(count: int | None) -> str:
-        return wording.NOTHING if count is None else wording.megabytes(count)
-
     return (
         variant.engine,
-        megabytes(variant.file_bytes),
+        wording.megabytes(variant.file_bytes),
         wording.NOTHING if variant.same_top is None else wording.percent(variant.same_top),
         _digits(variant.kl),
         wording.NOTHING if variant.cosine is None else wording.cosine(variant.cosine),
         _digits(variant.load_seconds),
         wording.NOTHING if variant.cold_start is None else wording.spread(variant.cold_start),
-        megabytes(variant.resident_bytes),
-        megabytes(variant.peak_bytes),
+        wording.megabytes(variant.resident_bytes),
+        wording.megabytes(variant.peak_bytes),
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from distilroberta.bench.report.claim import ClaimResults
 from distilroberta.bench.report.cold_start import ColdStartResults
 from distilroberta.bench.report.comparison import Comparison
+from distilroberta.bench.report.gpu import GpuResults
 from distilroberta.bench.report.latency import LatencyResults
 from distilroberta.bench.report.names import Names
 from distilroberta.bench.report.parts import Section, Table
@@ -51,6 +52,7 @@ def _of_run(run: Run) -> Iterable[NotTimed]:
         for claim in found.claims:
             where = f"{claim.task}, {claim.engine}, {claim.precision}"
             yield from _of_comparison(claim.comparison, where, run.file)
+        yield from _everywhere(found.left_out, run.file)
     elif isinstance(found, PeersResults):
         for peers in found.comparisons:
             where = f"{peers.task}, {peers.level}"
@@ -59,6 +61,8 @@ def _of_run(run: Run) -> Iterable[NotTimed]:
     elif isinstance(found, LatencyResults):
         yield from _of_comparison(found.comparison, found.artifact, run.file)
         yield from _everywhere(found.left_out, run.file)
+    elif isinstance(found, GpuResults):
+        yield from _of_comparison(found.comparison, found.device, run.file)
     elif isinstance(found, ColdStartResults):
         yield from _everywhere(found.refused, run.file)
 

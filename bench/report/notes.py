@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from distilroberta.bench.harness import ratio_interval
 from distilroberta.bench.report import wording
 from distilroberta.bench.report.claim import ClaimResults
+from distilroberta.bench.report.comparison import EngineRatio
+from distilroberta.bench.report.gpu import GpuResults
+from distilroberta.bench.report.latency import LatencyResults
 from distilroberta.bench.report.not_timed import NotTimed
+from distilroberta.bench.report.peers import PeersResults
 from distilroberta.bench.report.results import Run
 
 _CHANGED = "+changes"
@@ -23,7 +28,7 @@ def notes(runs: Sequence[Run], missing: Sequence[NotTimed]) -> list[str]:
         *(f"{run.file}: {warning}." for run in runs for warning in map(_line, run.warnings)),
         *_differences(runs),
         *_changed(runs),
-        *_wide(runs),
+        *_unsure(runs),
         *_missing(missing),
         *(
             f"{run.file} is a run of `bench {run.benchmark}`, which has no figure here; see how it "
@@ -76,7 +81,7 @@ def _changed(runs: Sequence[Run]) -> Iterable[str]:
             )
 
 
-def _wide(runs: Sequence[Run]) -> Iterable[str]:
+def _unsure(runs: Sequence[Run]) -> Iterable[str]:
     for run in runs:
         if isinstance(run.found, ClaimResults):
             cells = [cell for claim in run.found.claims for cell in claim.cells]
@@ -84,6 +89,33 @@ def _wide(runs: Sequence[Run]) -> Iterable[str]:
             if warned:
                 verb = "carry a warning" if warned > 1 else "carries a warning"
                 yield f"{run.file}: {warned} of {len(cells)} cells {verb}, given below their map."
+            missing = sum(cell.ratio is None for cell in cells)
+            if missing:
+                verb = "were" if missing > 1 else "was"
+                yield (
+                    f"{run.file}: {missing} of {len(cells)} cells {verb} not measured, for reasons "
+                    "given below their map."
+                )
+        ratios = _ratios(run)
+        doubtful = sum(one.doubtful for one in ratios)
+        if doubtful:
+            verb = "carry a warning" if doubtful > 1 else "carries a warning"
+            yield (
+                f"{run.file}: {doubtful} of {len(ratios)} ratios {verb}, marked {wording.DOUBT} in "
+                "their table."
+            )
+        unclear = sum(one.verdict == ratio_interval.UNCLEAR for one in ratios)
+        if unclear:
+            yield (
+                f"{run.file}: {unclear} of {len(ratios)} ratios are of fewer than "
+                f"{ratio_interval.ENOUGH_ROUNDS} rounds, too few to show a difference."
+            )
+
+
+def _ratios(run: Run) -> Sequence[EngineRatio]:
+    if isinstance(run.found, PeersResults):
+        return [one for peers in run.found.comparisons for one in peers.ratios]
+    return run.found.ratios if isinstance(run.found, LatencyResults | GpuResults) else []
 
 
 def _missing(missing: Sequence[NotTimed]) -> Iterable[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from distilroberta.bench.errors import BenchError
+from distilroberta.bench.harness import whole_file
 from distilroberta.bench.report.canvas import MADE_BY
 from distilroberta.runtime.errors import InputError
 
@@ -49,17 +48,10 @@ def _ours(path: Path) -> bool:
 
 
 def write(contents: Mapping[Path, bytes]) -> None:
-    """Write files, each beside its place and then renamed.
+    """Write files, each whole or not at all.
 
     Raises:
         BenchError: one could not be written; it is as it was.
     """
     for path, content in contents.items():
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            beside.write_bytes(content)
-            os.replace(beside, path)
-        except OSError as error:
-            raise BenchError(f"{path} could not be written: {error.strerror}") from error
-        finally:
-            beside.unlink(missing_ok=True)
+        whole_file.write_bytes(path, content)

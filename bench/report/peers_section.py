@@ -11,10 +11,7 @@ from distilroberta.bench.report.peers import Peers, PeersResults
 from distilroberta.bench.report.results import Run
 from distilroberta.bench.report.trade_off_plot import Option
 
-_LEAD = (
-    "Every engine ran in a process of its own, at its own best settings, in interleaved rounds. "
-    "Its answers were compared with the reference before it was timed."
-)
+_LEAD = "Every engine ran in a process of its own, at its own best settings, in interleaved rounds."
 
 
 def sections(runs: Sequence[Run], names: Names) -> list[Section]:
@@ -50,7 +47,9 @@ def _section(run: Run, results: PeersResults, names: Names, which: str) -> Secti
         tables.append(made)
     name = names.take("peers")
     title = f"Beside other engines{which}"
-    return Section(name, title, _LEAD, charts, tables, run.verdict)
+    compared = [(_title(peers), peers.comparison) for peers in results.comparisons]
+    lead = f"{_LEAD} {comparison_parts.answers(compared)}"
+    return Section(name, title, lead, charts, tables, run.verdict)
 
 
 def _title(peers: Peers) -> str:
@@ -91,11 +90,11 @@ def _engines(title: str, peers: Peers) -> Table:
     rows = [
         (
             engine.name,
-            _megabytes(engine.file_bytes),
+            wording.megabytes(engine.file_bytes),
             wording.NOTHING if engine.cosine is None else wording.cosine(engine.cosine),
             wording.NOTHING if engine.load_seconds is None else wording.digits(engine.load_seconds),
-            _megabytes(engine.resident_bytes),
-            _megabytes(engine.peak_bytes),
+            wording.megabytes(engine.resident_bytes),
+            wording.megabytes(engine.peak_bytes),
         )
         for engine in peers.comparison.engines
         if engine.times
@@ -106,7 +105,3 @@ def _engines(title: str, peers: Peers) -> Table:
         tuple(rows),
         card=True,
     )
-
-
-def _megabytes(count: int | None) -> str:
-    return wording.NOTHING if count is None else wording.megabytes(count)

@@ -7,29 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distilroberta.bench.harness.machine import Machine
+from distilroberta.bench.harness.results_file import SCHEMA
 from distilroberta.bench.report import fields
 from distilroberta.bench.report.claim import ClaimResults, claim_results
 from distilroberta.bench.report.cold_start import ColdStartResults, cold_start_results
 from distilroberta.bench.report.fields import Fields
+from distilroberta.bench.report.gpu import GpuResults, gpu_results
 from distilroberta.bench.report.latency import LatencyResults, latency_results
 from distilroberta.bench.report.peers import PeersResults, peers_results
 from distilroberta.runtime.errors import InputError
 
-SCHEMA = 1
-
-
-Found = ClaimResults | PeersResults | LatencyResults | ColdStartResults
+Found = ClaimResults | PeersResults | LatencyResults | ColdStartResults | GpuResults
 
 _DRAWN: Mapping[str, Callable[[Fields], Found]] = {
     "claim": claim_results,
     "peers": peers_results,
     "latency": latency_results,
     "cold-start": cold_start_results,
+    "gpu": gpu_results,
 }
 # Their tables are on the terminal; a report says that and how they were run.
-_NAMED = (
-    *("overhead", "memory", "threads", "throughput", "import", "quantizing", "fill-mask", "gpu"),
-)
+_NAMED = ("overhead", "memory", "threads", "throughput", "import", "quantizing", "fill-mask")
 BENCHMARKS = (*_DRAWN, *_NAMED)
 
 

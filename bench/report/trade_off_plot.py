@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from distilroberta.bench.report.palette import Palette
 
 _HEIGHT_INCHES, _TALL_INCHES = 3.4, 4.8
 _FEW = 5
+_MOST_NAMED = 8
+_FIRST_WORD = re.compile(r"[\s.]")
 _WHOLE = 100  # percent
 _LARGEST_RADIUS = 13.0  # points
 # 1 - cosine of what can't be told from the reference in single precision.
@@ -36,6 +39,19 @@ class Option:
     cosine: float
     same_top: float | None
     ours: bool
+
+
+def named(options: Sequence[Option]) -> list[Option]:
+    """Return the options that are named beside their disc: all, where they are few.
+
+    Of more than eight ours, and the fastest of each family: of those whose first word is the same.
+    """
+    if len(options) <= _MOST_NAMED:
+        return list(options)
+    fastest: dict[str, Option] = {}
+    for option in sorted(options, key=lambda option: option.ms):
+        fastest.setdefault(_FIRST_WORD.split(option.name)[0], option)
+    return [option for option in options if option.ours or option in fastest.values()]
 
 
 def draw(options: Sequence[Option], unit: str, palette: Palette) -> Figure:
@@ -76,8 +92,11 @@ def _marks(axes: Axes, options: Sequence[Option], qualities: Sequence[float]) ->
 
 def _name(axes: Axes, options: Sequence[Option], marks: Sequence[Marked], palette: Palette) -> None:
     edge = axes.bbox
-    boxes = labels.beside(marks, Box(edge.x0, edge.y0, edge.x1, edge.y1))
-    for option, mark, box in zip(options, marks, boxes, strict=True):
+    shown = named(options)
+    with_name = [mark for option, mark in zip(options, marks, strict=True) if option in shown]
+    others = [mark for option, mark in zip(options, marks, strict=True) if option not in shown]
+    boxes = labels.beside(with_name, Box(edge.x0, edge.y0, edge.x1, edge.y1), others)
+    for option, mark, box in zip(shown, with_name, boxes, strict=True):
         axes.annotate(
             _words(option),
             ((box.left + box.right) / 2, (box.bottom + box.top) / 2),

@@ -8,6 +8,8 @@ from distilroberta.bench.harness.interleave import Spread
 from distilroberta.bench.harness.ratio_interval import Ratio
 
 NOTHING = "–"  # noqa: RUF001 - a dash, as tables have it
+DOUBT = "?"
+DOUBT_MEANS = "?: too few rounds, or an interval wider than the difference it is to show"
 
 
 def digits(value: float) -> str:
@@ -42,9 +44,14 @@ def ratio(found: Ratio) -> str:
     return f"{times(found.estimate)} ({interval(found)})"
 
 
-def megabytes(count: int) -> str:
+def doubted(said: str, *, doubtful: bool) -> str:
+    """Return what is said of a ratio, with a mark where a warning belongs to it."""
+    return f"{said} {DOUBT}" if doubtful else said
+
+
+def megabytes(count: int | None) -> str:
     """Return a size in megabytes of a million bytes, without the unit: `85.1`."""
-    return digits(count / 1e6)
+    return NOTHING if count is None else digits(count / 1e6)
 
 
 def percent(share: float) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from distilroberta.bench.engines import pipeline_inputs
 from distilroberta.bench.engines.sessions import arrays
 from distilroberta.bench.harness import machine
 from distilroberta.bench.harness.revision import revision
@@ -28,8 +29,9 @@ from distilroberta.export import build
 from distilroberta.runtime import Artifact, layout, pipeline
 from distilroberta.runtime.execution.cpu_limit import usable_cpus
 
-# task, layers
-Built = Callable[[str, int], Artifact]
+# task, layers; of artifacts, the variants
+Checkpoints = Callable[[str, int], Path]
+Built = Callable[[str, int, tuple[str, ...]], Artifact]
 # level, artifact, variant, shape
 Call = Callable[[str, Artifact, str, Shape], Callable[[], Any]]
 
@@ -44,10 +46,6 @@ _HOW: dict[str, Any] = {
 # for others. All of them together are to take less than four minutes on two cores.
 _DEFAULT_MAX_TIME = 1.0
 _MAX_TIME = 0.5
-# By layers. What stands in for RoBERTa-base is compared in these two alone.
-_VARIANTS = {6: layout.VARIANTS, 12: ("fp32", "int8")}
-# Without it, the features of all tokens would be timed as they become nested lists.
-_DEFAULTS = {"feature-extraction": {"pooling": "mean"}}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -61,24 +59,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Build artifacts: `built(task, layers)`, with 6 layers in all variants."""
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
+    """Write checkpoints: `checkpoint(task, layers)`."""
     if not (MINI / "config.json").is_file():
         pytest.skip(f"no checkpoint at {MINI}: the suites run in a clone")
-    folder = tmp_path_factory.mktemp("suites")
+    folder = tmp_path_factory.mktemp("checkpoints")
     config = json.loads((MINI / "config.json").read_text("utf-8"))
     shape = {name: config[name] for name in DISTILROBERTA}
 
     @functools.cache
-    def checkpoint(task: str, layers: int) -> Path:
-        path = folder / f"{task}-{layers}-checkpoint"
+    def make(task: str, layers: int) -> Path:
+        path = folder / f"{task}-{layers}"
         return random_checkpoint(path, task=task, **{**shape, "num_hidden_layers": layers})
 
+    return make
+
+
+@pytest.fixture(scope="session")
+def built(checkpoint: Checkpoints, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Build artifacts: `built(task, layers, variants)`."""
+    folder = tmp_path_factory.mktemp("artifacts")
+
     @functools.cache
-    def make(task: str, layers: int) -> Artifact:
+    def make(task: str, layers: int, variants: tuple[str, ...]) -> Artifact:
         # A checkpoint of any task gives features, without its head.
         source = checkpoint("fill-mask" if task == "feature-extraction" else task, layers)
-        return build(source, folder / f"{task}-{layers}", task=task, variants=_VARIANTS[layers])
+        place = folder / "-".join([task, str(layers), *variants])
+        return build(source, place, task=task, variants=variants)
 
     return make
 
@@ -103,10 +110,9 @@ def call() -> Call:
             variant=variant,
             provider="cpu",
             threads=threads,
-            **_DEFAULTS.get(artifact.task, {}),
+            **pipeline_inputs.OPTIONS.get(artifact.task, {}),
         )
-        found = list(workload.texts)
-        return functools.partial(pipe, found if shape.rows > 1 else found[0])
+        return functools.partial(pipe, pipeline_inputs.inputs(artifact.task, workload.texts))
 
     return make
 

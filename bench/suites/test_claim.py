@@ -40,7 +40,7 @@ def test_claim(
     model: str,
 ) -> None:
     """Run one of the two models: token ids to logits."""
-    artifact = built(task, _LAYERS[model])
+    artifact = built(task, _LAYERS[model], _VARIANTS)
     benchmark.group = f"claim, {task}, {variant}, {shape}"
     benchmark.extra_info.update(circumstances, artifact=digest(artifact), layers=_LAYERS[model])
     answers = benchmark(call("session", artifact, variant, shape))

@@ -42,7 +42,7 @@ def test_latency(
     shape: Shape,
 ) -> None:
     """Run a variant once per text of the shape: token ids to logits, or texts to answers."""
-    artifact = built(task, _LAYERS)
+    artifact = built(task, _LAYERS, layout.VARIANTS)
     benchmark.group = f"latency, {task}, {level}, {shape}"
     benchmark.extra_info.update(circumstances, artifact=digest(artifact), layers=_LAYERS)
     answers = benchmark(call(level, artifact, variant, shape))

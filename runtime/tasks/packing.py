@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 # Tokens of a batch, padding included. Larger ones gain nothing: the activations of more rows no
-# longer fit the processor's cache. `python -m distilroberta.bench.throughput` shows both ends.
+# longer fit the processor's cache. `distilroberta bench throughput` shows both ends.
 TOKENS = 256
 # The padding of one row that costs about as much as running it by itself.
 MOST_PADDING = 16

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from distilroberta.bench.claim import command as claim
-from distilroberta.bench.claim.models import Models
+from distilroberta.bench.claim import memory
+from distilroberta.bench.claim import run as claim
+from distilroberta.bench.claim.models import TASKS, Models
+from distilroberta.bench.harness.interleave import Plan
+from distilroberta.bench.harness.suite import Comparison, EngineResult, EngineSpec
+from distilroberta.bench.harness.workload import Workload
 from distilroberta.runtime.errors import InputError
 
 PLAN = ("--rounds", "2", "--calls", "2", "--warmup", "0", "--threads", "1")
@@ -53,7 +57,14 @@ def test_every_task_with_every_cell_filled(
         assert len(comparison["cells"]) == 4
         # Each to PyTorch on its own checkpoint.
         assert min(one["cosine"] for one in comparison["engines"]) > 0.9999
+        # All cells are small.
+        compared = [one["name"] for one in comparison["workloads"]]
+        assert comparison["checked"] == compared
     assert document["verdict"] in " ".join(said.out.split())
+    # Two rounds show nothing, and that is said, once for each task.
+    assert {one["overall"]["verdict"] for one in document["comparisons"]} == {"unclear"}
+    assert len(document["warnings"]) >= len(tasks)
+    assert said.out.count("2 rounds are too few") == len(tasks)
 
 
 def test_the_usual_export_and_pytorch(
@@ -72,6 +83,18 @@ def test_the_usual_export_and_pytorch(
     assert expected["torch"] is None
     # The usual export's head runs for every token, and is the same in both models.
     assert expected["usual export"] < expected["ours"] - 0.2
+
+
+def test_without_engines_the_usual_export_runs_but_for_classification(tmp_path: Path) -> None:
+    def pairs(precision: str, *engines: str) -> list[tuple[str, str]]:
+        asked = claim.Settings([*TASKS], [*engines], precision, [], Plan(), 1)
+        return claim.Claim(Models("random", tmp_path, 1), asked, tmp_path).pairs()
+
+    ours = [(task, "ours") for task in TASKS]
+    usual = [(task, "usual export") for task in ("fill-mask", "feature-extraction")]
+    assert sorted(pairs("fp32")) == sorted([*ours, *usual])
+    assert pairs("int4") == ours
+    assert pairs("fp32", "torch") == [(task, "torch") for task in TASKS]
 
 
 def test_int8(weights: str, tmp_path: Path, bench: Callable[..., Any]) -> None:
@@ -98,14 +121,18 @@ def test_an_interrupt_keeps_the_rounds_that_were_done(
 
     monkeypatch.setattr(claim, "compare", interrupted)
     written = tmp_path / "claim.json"
-    what = ("--tasks", "text-classification", "--engines", "torch")
-    words = ("--weights", weights, *what, *CELLS, *PLAN)
-    said = bench("claim", *words, "--json", str(written))
+    what = ("--tasks", "text-classification", "--engines", "ours")
+    plan = ("--rounds", "9", *PLAN[2:])
+    said = bench("claim", "--weights", weights, *what, *CELLS, *plan, "--json", str(written))
     assert said.code == 130
     document = json.loads(written.read_text("utf-8"))
     assert document["complete"] is False
     (comparison,) = document["comparisons"]
     assert {len(one["workloads"]) for one in comparison["engines"]} == {4}
+    # What was planned does not count, but what was done.
+    assert {cell["verdict"] for cell in comparison["cells"]} == {"unclear"}
+    assert any("too few" in warning for warning in document["warnings"])
+    assert "not shown to be twice as fast" in document["verdict"]
     assert "stopped before the end" in said.out
     assert "16 tokens" in said.out
 
@@ -120,6 +147,7 @@ def test_an_engine_that_can_not_be_made_is_left_out_and_the_others_go_on(
         raise BenchError("optimum could not export it")
 
     monkeypatch.setattr(optimum_export, "export", broken)
+    faked(monkeypatch)
     written = tmp_path / "claim.json"
     words = ("--weights", weights, "--tasks", "fill-mask", "--engines", "usual,torch")
     cells = ("--lengths", "8", "--batches", "1")
@@ -131,12 +159,117 @@ def test_an_engine_that_can_not_be_made_is_left_out_and_the_others_go_on(
     assert "fill-mask, usual export was left out: optimum could not export it" in said.out
 
 
+def faked(
+    monkeypatch: pytest.MonkeyPatch, refused: str | None = None
+) -> Callable[[], dict[str, str]]:
+    """Time nothing: RoBERTa-base is refused, or else takes 2 ms where DistilRoBERTa takes 1."""
+    seen: dict[str, str] = {}
+
+    def compare(
+        specs: list[EngineSpec],
+        workloads: list[Workload],
+        plan: Plan,
+        *,
+        skipped: dict[str, str],
+        keep: Callable[[Comparison], None],
+        **_: Any,
+    ) -> Comparison:
+        seen.update(skipped)
+        names = [one.name for one in workloads if one.name not in skipped]
+        results = [
+            EngineResult(spec, None, None, 1.0, why, {n: [ms] * 5 for n in names}, failed=skipped)
+            for spec, ms, why in zip(specs, (1.0, 2.0), (None, refused), strict=True)
+        ]
+        found = Comparison(tuple(workloads), plan, tuple(results))
+        keep(found)
+        return found
+
+    monkeypatch.setattr(claim, "compare", compare)
+    return lambda: seen
+
+
+def test_a_cell_that_does_not_fit_into_the_memory_is_skipped_and_told(
+    weights: str, tmp_path: Path, bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped = faked(monkeypatch)
+    files = [Path(one) / "model.safetensors" for one in weights.split(",")]
+    words = json.loads((files[0].parent / "config.json").read_text("utf-8"))["vocab_size"]
+    # Room for three times the logits of 16 tokens in both models, not for those of 32.
+    free = sum(file.stat().st_size for file in files) + 2 * 3 * 4 * 16 * words
+    monkeypatch.setattr(memory, "available_bytes", lambda: free)
+    written = tmp_path / "claim.json"
+    what = ("--weights", weights, "--tasks", "fill-mask", "--engines", "torch", *PLAN)
+    cells = ("--batches", "1,2", "--lengths", "16")
+    said = bench("claim", *what, *cells, "--json", str(written))
+    assert said.code == 0, said.err
+    assert list(skipped()) == ["2 x 16 tokens"]
+    document = json.loads(written.read_text("utf-8"))
+    (comparison,) = document["comparisons"]
+    assert comparison["checked"] == ["16 tokens"]
+    fits, large = comparison["cells"]
+    assert (fits["verdict"], large["verdict"]) == ("twice as fast", "not measured")
+    assert "needs about" in large["reason"]
+    assert "1 of 2 cells were not measured" in comparison["overall"]["reason"]
+    assert "over the one cell that was measured, 1 of 2" in document["verdict"]
+    assert document["verdict"] in " ".join(said.out.split())
+
+
+def test_where_nothing_fits_nothing_is_measured(
+    weights: str, tmp_path: Path, bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faked(monkeypatch)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 0)
+    written = tmp_path / "claim.json"
+    what = ("--weights", weights, "--tasks", "fill-mask", "--engines", "torch", *PLAN)
+    said = bench("claim", *what, "--lengths", "8", "--batches", "1", "--json", str(written))
+    assert said.code == 1
+    assert "nothing was measured: no cell fits into the memory: 8 tokens needs about" in said.err
+    assert json.loads(written.read_text("utf-8"))["complete"] is False
+
+
+def test_where_one_model_is_refused_the_other_is_left_out_too(
+    weights: str, tmp_path: Path, bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faked(monkeypatch, refused="8 tokens: the cosine of its logits is 0.1")
+    written = tmp_path / "claim.json"
+    what = ("--weights", weights, "--tasks", "fill-mask", "--engines", "torch", *PLAN)
+    said = bench("claim", *what, "--lengths", "8", "--batches", "1", "--json", str(written))
+    assert said.code == 1
+    document = json.loads(written.read_text("utf-8"))
+    why = "roberta-base: 8 tokens: the cosine of its logits is 0.1"
+    assert document["left_out"] == {"fill-mask, torch": why}
+    assert document["comparisons"] == []
+    assert f"nothing was measured: {why}" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--lengths", "1024"), "a text of 1024 tokens is asked for, the model takes 64"),
+        (("--lengths", "8,2"), "no text of 2 tokens can be made"),
+    ],
+)
+def test_lengths_that_the_models_do_not_take(
+    words: tuple[str, ...],
+    says: str,
+    weights: str,
+    bench: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = bench("claim", "--weights", weights, "--tasks", "fill-mask", *words)
+    assert said.code == 2
+    assert says in said.err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("--engines", "theirs"), "--engines must be of ours, usual, torch"),
         (("--tasks", "poetry"), "--tasks must be of"),
-        (("--precision", "int4"), "usual export is measured in fp32, int8"),
+        (("--precision", "fp8"), "--precision must be one of fp32, fp16, int8, int4"),
+        (("--engines", "usual", "--precision", "int4"), "usual export is measured in fp32, int8"),
         (("--weights", "one"), "--weights must be random, real or two checkpoints"),
         (("--lengths", "0"), "--lengths must be whole numbers"),
         (("--rounds", "0"), "rounds and calls must be 1 or more"),
@@ -145,7 +278,7 @@ def test_an_engine_that_can_not_be_made_is_left_out_and_the_others_go_on(
     ],
 )
 def test_wrong_words(
-    words: tuple[str, str],
+    words: tuple[str, ...],
     says: str,
     bench: Callable[..., Any],
     tmp_path: Path,
@@ -158,7 +291,11 @@ def test_wrong_words(
 
 
 def test_a_classifier_can_not_fill_masks(
-    make_checkpoint: Callable[..., Path], weights: str, tmp_path: Path
+    make_checkpoint: Callable[..., Path],
+    weights: str,
+    tmp_path: Path,
+    bench: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     classifier = make_checkpoint("text-classification")
     mixed = f"{classifier},{weights.split(',')[1]}"
@@ -166,6 +303,12 @@ def test_a_classifier_can_not_fill_masks(
     assert models.checkpoint("distilroberta", "text-classification") == classifier
     with pytest.raises(InputError, match="can't fill masks"):
         models.checkpoint("distilroberta", "fill-mask")
+    monkeypatch.chdir(tmp_path)
+    # Of either model, and before the first task is measured.
+    words = (f"{weights.split(',')[0]},{classifier}", "--tasks", "text-classification,fill-mask")
+    said = bench("claim", "--weights", *words, "--lengths", "8", "--batches", "1")
+    assert said.code == 2
+    assert "can't fill masks" in said.err
 
 
 def test_random_weights_have_both_models_shapes() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from distilroberta.bench.claim import reason
 from distilroberta.bench.claim import verdict as claim_verdict
 from distilroberta.bench.claim.models import BASE, DISTIL, FILL_MASK
-from distilroberta.bench.claim.verdict import Subjects, cell, overall
+from distilroberta.bench.claim.reason import Subjects
+from distilroberta.bench.claim.verdict import cell, overall
 from distilroberta.bench.harness.interleave import Plan
 from distilroberta.bench.harness.ratio_interval import Ratio
 from distilroberta.bench.harness.suite import Comparison, EngineResult, EngineSpec
@@ -25,19 +27,20 @@ def comparison(
     base: dict[str, float],
     *,
     noise: float = 0.001,
+    rounds: int = ROUNDS,
     failed: dict[str, str] | None = None,
 ) -> Comparison:
     """Both models with so many milliseconds for each workload, give or take some noise."""
     random = np.random.default_rng(0)
 
     def result(name: str, times: dict[str, float], why: dict[str, str]) -> EngineResult:
-        rounds = {
-            workload: list(time * random.normal(1, noise, ROUNDS))
+        taken = {
+            workload: list(time * random.normal(1, noise, rounds))
             for workload, time in times.items()
             if workload not in why
         }
         spec = EngineSpec(name, "module:class", {}, 1)
-        return EngineResult(spec, Loaded(1, None), None, 1.0, None, rounds, failed=why)
+        return EngineResult(spec, Loaded(1, None), None, 1.0, None, taken, failed=why)
 
     engines = (result(DISTIL, distil, {}), result(BASE, base, failed or {}))
     workloads = tuple(one for one in (SHORT, LONG) if one.name in distil)
@@ -57,12 +60,26 @@ def subjects(task: str = "text-classification", **works: tuple[Work, Work]) -> S
         (1.85, 1.95, "unclear"),
         (1.5, 1.89, "faster, not twice"),
         (0.98, 1.01, "no difference"),
-        (0.9, 2.4, "no difference"),
+        (1.0, 1.89, "no difference"),
+        (0.9, 1.9, "unclear"),
+        (0.9, 2.4, "unclear"),
+        (1.01, 1.89, "faster, not twice"),
         (0.5, 0.9, "slower"),
     ],
 )
 def test_what_an_interval_says(low: float, high: float, says: str) -> None:
-    assert claim_verdict.of(Ratio((low + high) / 2, low, high)) == says
+    assert claim_verdict.of(Ratio((low + high) / 2, low, high, 5)) == says
+    assert claim_verdict.of(Ratio((low + high) / 2, low, high, 4)) == "unclear"
+
+
+def test_too_few_rounds_show_nothing() -> None:
+    works = {"4 tokens": (Work(0, 60, 7), Work(0, 120, 9))}
+    few = comparison({"4 tokens": 5}, {"4 tokens": 10}, rounds=1)
+    found = cell(few, SHORT, subjects(**works))
+    assert (found.verdict, found.reason) == ("unclear", "too few rounds to tell")
+    assert found.warning is not None
+    assert "too few" in found.warning
+    assert overall(few, [found]).verdict == "unclear"
 
 
 def test_a_cell_that_is_twice_as_fast_needs_no_reason() -> None:
@@ -103,7 +120,22 @@ def test_other_numbers_of_layers() -> None:
     alike = Subjects("text-classification", (6, 6), {})
     same = cell(comparison({"4 tokens": 10}, {"4 tokens": 10}, noise=0.01), SHORT, alike)
     assert same.verdict == "no difference"
-    assert same.reason == "the interval is too wide to tell"
+    assert same.reason == "neither operations nor times tell why"
+    wide = cell(comparison({"4 tokens": 10}, {"4 tokens": 19}, noise=0.1), SHORT, alike)
+    assert (wide.verdict, wide.reason) == ("unclear", "the interval is too wide to tell")
+
+
+@pytest.mark.parametrize(("width", "is_said"), [(0.0, True), (0.02, True), (0.1, False)])
+def test_time_in_what_is_alike_is_said_only_where_it_is_more_than_noise(
+    width: float, is_said: bool
+) -> None:
+    # 2 d - b is 0.03 ms, its quartiles are as far apart as the width.
+    distil, base = [5.0] * ROUNDS, list(9.97 + np.linspace(-width, width, ROUNDS))
+    said = reason.of(distil, base, None, subjects())
+    assert said == (
+        "about 0.03 of its 5.00 ms go to what takes as long in both models" if is_said else None
+    )
+    assert reason.of(distil[:4], base[:4], None, subjects()) is None
 
 
 def test_a_cell_that_failed_says_why_and_the_others_count() -> None:
@@ -118,7 +150,12 @@ def test_a_cell_that_failed_says_why_and_the_others_count() -> None:
     whole = overall(measured, cells)
     assert whole.ratio is not None
     assert whole.ratio.estimate == pytest.approx(2, rel=0.002)
-    assert (whole.verdict, whole.reason) == ("twice as fast", None)
+    assert whole.verdict == "twice as fast"
+    assert whole.reason == (
+        "1 of 2 cells were not measured, the first is 2 x 4 tokens: roberta-base: its process "
+        "ended with code -9"
+    )
+    assert (whole.measured, whole.cells) == (1, 2)
 
 
 def test_over_all_cells_the_mean_is_geometric_and_the_lowest_is_named() -> None:
@@ -138,6 +175,8 @@ def test_nothing_measured_is_said() -> None:
     measured = comparison({"4 tokens": 5}, {"4 tokens": 10}, failed={"4 tokens": "it died"})
     whole = overall(measured, [cell(measured, SHORT, subjects())])
     assert (whole.ratio, whole.verdict) == (None, "not measured")
+    assert whole.reason == "no cell was measured; 4 tokens: roberta-base: it died"
+    assert (whole.measured, whole.cells) == (0, 1)
 
 
 def test_an_interval_wider_than_the_difference_is_warned_of() -> None:

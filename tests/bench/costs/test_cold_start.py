@@ -48,8 +48,8 @@ def test_each_engine_starts_once_in_every_round_and_the_first_round_is_left_out(
     assert measured.totals(OURS) == [0.5] * 3  # without the interpreter's start
     assert measured.speed() == Spread(8.0, 8.0, 8.0)
     assert cold_start.verdict(measured) == (
-        "ours INT8: 0.500 s, above the bound of 0.45 s; 8.00 (8.00-8.00) times as fast as "
-        "transformers, below the bound of 10 times"
+        "ours INT8: 0.500 s, above the bound of 0.45 s; 8.00 (quartiles 8.00-8.00) times as fast "
+        "as transformers, below the bound of 10 times"
     )
 
 
@@ -60,7 +60,7 @@ def test_bounds_that_are_kept() -> None:
     measured = Measured({OURS: [start(0.4)], TRANSFORMERS: [start(4.0)]}, {})
     said = cold_start.verdict(measured)
     assert "0.400 s, within the bound" in said
-    assert "10.0 (10.0-10.0) times as fast as transformers, within the bound" in said
+    assert "10.0 (quartiles 10.0-10.0) times as fast as transformers, within the bound" in said
 
 
 def test_an_engine_that_answers_differently_is_not_timed() -> None:

@@ -128,8 +128,8 @@ def test_ours_is_compared_with_the_best_of_another_library() -> None:
     assert measured.best(rival.engines) == ("two", "sorted by length")
     assert measured.speed("ours INT8", ("two", "sorted by length")) == Spread(6.0, 6.0, 6.0)
     assert throughput.verdict(measured, rival) == (
-        "ours INT8 is 7.00 (7.00-7.00) times as fast as two, as in the file: within the bound "
-        "of 4.5 times; 6.00 (6.00-6.00) times as two, sorted by length"
+        "ours INT8 is 7.00 (quartiles 7.00-7.00) times as fast as two, as in the file: within the "
+        "bound of 4.5 times; 6.00 (quartiles 6.00-6.00) times as two, sorted by length"
     )
     rival = Rival("library", (spec("two"),), 7.5)
     assert "below the bound of 7.5 times" in throughput.verdict(measured, rival)

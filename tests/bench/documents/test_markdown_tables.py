@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -100,6 +103,47 @@ def test_reasons_for_what_was_not_measured_are_told() -> None:
         "Not measured: OpenVINO BF16 (it ends with an error); "
         "OpenVINO INT8, fill-mask, 8 x 128 tokens (its process ended)."
     )
+
+
+def written(tmp_path: Path, name: str, change: Callable[[dict[str, Any]], None]) -> Run:
+    document = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    change(document)
+    path = tmp_path / f"{name}.json"
+    path.write_text(json.dumps(document), "utf-8")
+    return results.read(path)
+
+
+def test_what_a_claim_left_out_is_told(tmp_path: Path) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["left_out"] = {"feature-extraction, usual export": "the export failed"}
+        document["comparisons"][1]["engines"][1]["failed"] = {"16 tokens": "needs 21 GB"}
+
+    (*_, missing, _, _) = markdown_tables.table(written(tmp_path, "claim", change), {})
+    assert missing == (
+        "Not measured: feature-extraction, usual export (the export failed); "
+        "roberta-base, fill-mask, usual export, 16 tokens (needs 21 GB)."
+    )
+
+
+def test_ratios_with_a_warning_are_marked(tmp_path: Path) -> None:
+    def warn(document: dict[str, Any]) -> None:
+        ratios = document["comparisons"][0]["ratios"]
+        ratios[0]["warning"] = "the interval is wider than the difference"
+        ratios[1].update(verdict="unclear", warning="3 rounds are too few")
+
+    lines = markdown_tables.table(written(tmp_path, "peers", warn), {"level": "model"})
+    marked = ["10.00× (9.98–10.02) ?", "9.07× (9.05–9.09) unclear ?"]  # noqa: RUF001
+    assert rows(lines)[3][4:] == marked
+    means = "?: too few rounds, or an interval wider than the difference it is to show."
+    assert means in lines
+    assert means not in markdown_tables.table(run_of("peers"), {})
+
+    def warn_of_a_cell(document: dict[str, Any]) -> None:
+        document["comparisons"][0]["cells"][0]["warning"] = "the interval is wide"
+
+    lines = markdown_tables.table(written(tmp_path, "claim", warn_of_a_cell), {})
+    assert rows(lines)[0][3] == "2.00× (1.98–2.02) ?"  # noqa: RUF001
+    assert means in lines
 
 
 def test_comparisons_and_workloads_are_chosen() -> None:

@@ -132,3 +132,18 @@ def test_a_provider_that_is_not_there(mini_artifact: Artifact) -> None:
     for engine in (ArtifactSession, ArtifactPipeline):
         with pytest.raises(ProviderError, match="provider tensorrt needs"):
             engine(str(mini_artifact.path), "fp32", 1, provider="tensorrt")
+
+
+def test_a_masked_text_is_compared_through_the_pipelines_tokenizer_and_model(
+    mini_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (batch,) = of_artifact(mini_artifact, [Shape(3, 12)])
+    engine = ArtifactPipeline(str(mini_artifact.path), "fp32", 1)
+    expected = engine.answer(batch)
+    # Not through the ids that a bare session is given, nor through dictionaries.
+    monkeypatch.setattr(engine._pipe, "_candidate", None)
+    other = replace(batch, ids=tuple(tuple(reversed(row)) for row in batch.ids))
+    np.testing.assert_array_equal(engine.answer(other), expected)
+    session = ArtifactSession(str(mini_artifact.path), "int8", 1)._session
+    monkeypatch.setattr(engine._pipe, "session", session)
+    assert not np.array_equal(engine.answer(batch), expected)

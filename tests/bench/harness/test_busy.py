@@ -26,7 +26,7 @@ def watched(
 
 def test_what_others_used_is_what_we_did_not() -> None:
     (warning,) = watched(used=27, own=20).warnings(2)
-    assert warning == "other processes used 0.7 of 2 CPUs while this was measured"
+    assert warning == "other processes used up to 0.7 of 2 CPUs while this was measured"
     assert watched(used=20, own=20).warnings(2) == []
     assert watched(used=18, own=20).warnings(2) == []  # the kernel counts in steps
 
@@ -45,15 +45,43 @@ def test_others_matter_where_too_little_is_left(others: float, warned: bool) -> 
 
 def test_what_the_host_withheld() -> None:
     assert watched(stolen=5).warnings(2) == [
-        "the machine's host withheld 0.5 CPUs while this was measured"
+        "the machine's host withheld up to 0.5 CPUs while this was measured"
     ]
     assert watched(stolen=0.9).warnings(2) == []
     assert len(watched(used=30, stolen=5).warnings(2)) == 2
 
 
-def test_nothing_is_said_where_nothing_is_counted() -> None:
-    assert Watch(counts=lambda: None).warnings(1) == []
-    assert watched(used=30, seconds=0).warnings(2) == []
+def test_it_is_said_where_nothing_is_counted() -> None:
+    untold = ["this system does not tell whether others used its CPUs meanwhile"]
+    assert Watch(counts=lambda: None).warnings(1) == untold
+    assert watched(used=30, seconds=0).warnings(2) == untold
+
+
+def test_one_busy_round_of_many_is_told() -> None:
+    # Ten rounds of 10 s; others use a whole CPU in the fourth.
+    used, time_ = 0.0, 0.0
+
+    def counts() -> CpuTimes:
+        return CpuTimes(used, 0, 2)
+
+    watch = Watch(lambda: 0.0, counts=counts, clock=lambda: time_)
+    for number in range(10):
+        used, time_ = used + (10 if number == 3 else 0), time_ + 10
+        watch.lap()
+    (warning,) = watch.warnings(2)
+    assert warning == (
+        "other processes used up to 1.0 of 2 CPUs while this was measured, in 1 of 10 rounds"
+    )
+
+
+def test_short_rounds_are_counted_together() -> None:
+    used, time_ = 0.0, 0.0
+    watch = Watch(lambda: 0.0, counts=lambda: CpuTimes(used, 0, 2), clock=lambda: time_)
+    for _ in range(10):  # the kernel's steps: 10 ms in a round of 50
+        used, time_ = used + 0.01, time_ + 0.05
+        watch.lap()
+    (warning,) = watch.warnings(2)
+    assert warning == "other processes used up to 0.2 of 2 CPUs while this was measured"
 
 
 def test_the_kernels_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

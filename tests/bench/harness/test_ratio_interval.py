@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from distilroberta.bench.errors import BenchError
 from distilroberta.bench.harness import ratio_interval
-from distilroberta.bench.harness.ratio_interval import Ratio, of, over_cells
+from distilroberta.bench.harness.ratio_interval import Ratio, of, over_cells, verdict, warning
 
 ROUNDS = 9
 
@@ -65,17 +65,17 @@ def test_it_is_the_percentile_bootstrap_of_the_median() -> None:
 
 def test_a_geometric_mean_of_the_cells() -> None:
     twice, half = ([2.0] * 5, [1.0] * 5), ([1.0] * 5, [2.0] * 5)
-    assert over_cells([twice, half]) == Ratio(*[pytest.approx(1)] * 3)
-    assert over_cells([twice, twice, half]) == Ratio(*[pytest.approx(2 ** (1 / 3))] * 3)
+    assert over_cells([twice, half]) == Ratio(*[pytest.approx(1)] * 3, 5)
+    assert over_cells([twice, twice, half]) == Ratio(*[pytest.approx(2 ** (1 / 3))] * 3, 5)
 
 
 def test_rounds_that_agree_leave_no_doubt() -> None:
     # Each round is slower than the last one, which both engines meet.
-    assert of([2.0, 4.0, 8.0], [1.0, 2.0, 4.0]) == Ratio(*[pytest.approx(2)] * 3)
+    assert of([2.0, 4.0, 8.0], [1.0, 2.0, 4.0]) == Ratio(*[pytest.approx(2)] * 3, 3)
 
 
 def test_one_round_says_nothing_but_itself() -> None:
-    assert of([3.0], [2.0]) == Ratio(*[pytest.approx(1.5)] * 3)
+    assert of([3.0], [2.0]) == Ratio(*[pytest.approx(1.5)] * 3, 1)
 
 
 def test_the_same_rounds_give_the_same_interval() -> None:
@@ -108,3 +108,36 @@ def test_the_estimate_is_inside_and_the_inverse_is_outside_in(
 def test_rounds_that_are_not_paired(cells: list[tuple[list[float], list[float]]]) -> None:
     with pytest.raises(BenchError, match="a ratio needs paired rounds"):
         over_cells(cells)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shows"),
+    [
+        (1.01, 1.2, "faster"),
+        (1.0, 1.2, "no difference"),
+        (0.9, 1.0, "no difference"),
+        (0.8, 0.99, "slower"),
+    ],
+)
+def test_what_an_interval_shows(low: float, high: float, shows: str) -> None:
+    assert verdict(Ratio((low + high) / 2, low, high, 5)) == shows
+    assert verdict(Ratio((low + high) / 2, low, high, 4)) == "unclear"
+
+
+def test_engines_of_the_same_speed_show_no_difference() -> None:
+    found = [of(*rounds(np.random.default_rng(seed), 1)) for seed in range(40)]
+    shown = [verdict(ratio) for ratio in found]
+    assert shown.count("no difference") >= 33  # 95 % of them, but for the luck of the draw
+
+
+def test_what_is_to_be_taken_with_care() -> None:
+    assert warning(Ratio(2, 1.9, 2.1, 5)) is None
+    assert warning(Ratio(1.1, 1.02, 1.25, 5)) == (
+        "the interval is 0.23 wide, the difference it is to show 0.10"
+    )
+    assert warning(Ratio(2, 2, 2, 1)) == (
+        "1 round is too few for an interval of 95 %, which takes 5"
+    )
+    assert warning(Ratio(2, 2, 2, 4)) == (
+        "4 rounds are too few for an interval of 95 %, which takes 5"
+    )

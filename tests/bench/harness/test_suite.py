@@ -196,6 +196,9 @@ def test_what_disturbed_the_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         def __init__(self, own: Any) -> None:
             self.own, self.start = own, own()
 
+        def lap(self) -> None:
+            self.laps = getattr(self, "laps", 0) + 1
+
         def warnings(self, threads: int) -> list[str]:
             return [f"{self.own() - self.start:.1f} s on {threads} threads"]
 

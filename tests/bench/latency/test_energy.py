@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from distilroberta.bench.errors import BenchError
+from distilroberta.bench.errors import BenchError, WorkerError
 from distilroberta.bench.harness.workload import Workload
 from distilroberta.bench.latency import energy
 from distilroberta.bench.latency.energy import Meter
@@ -78,17 +80,24 @@ def test_a_counter_that_can_not_be_read(powercap: Path) -> None:
 
 
 class Heater:
-    """An engine whose every call takes 2 J of the second package."""
+    """An engine whose every call takes some joules of the second package."""
 
-    name = "heater"
-
-    def __init__(self, counter: Path) -> None:
+    def __init__(
+        self, name: str, counter: Path, asked: list[str], joules: Sequence[int], dies: bool = False
+    ) -> None:
+        self.name = name
         self.asked: list[tuple[int, int]] = []
-        self._counter = counter
+        self._counter, self._order, self._dies = counter, asked, dies
+        self._joules = itertools.cycle(joules)
 
     def time(self, workload: Workload, warmup: int, calls: int) -> list[int]:
+        if self._dies and len(self.asked) > 2:
+            raise WorkerError(self.name, "its process ended with code 4")
         self.asked.append((warmup, calls))
-        shown = int(self._counter.read_text("utf-8")) + 2_000_000 * (warmup + calls)
+        if calls:
+            self._order.append(self.name)
+        joules = next(self._joules) if calls else 9
+        shown = int(self._counter.read_text("utf-8")) + joules * 1_000_000 * (warmup + calls)
         self._counter.write_text(str(shown % RANGE), "utf-8")
         return [1] * calls
 
@@ -96,8 +105,43 @@ class Heater:
         raise AssertionError("nothing is to be revived")
 
 
-def test_joules_of_a_text(powercap: Path, batch: Workload) -> None:
-    heater = Heater(powercap / "intel-rapl:1" / "energy_uj")
-    found = energy.joules_per_text(Meter(powercap), heater, batch, 7, warmup=2, rounds=3)
-    assert found == pytest.approx(1.0)  # two texts a call, and the warm-up not counted
-    assert heater.asked == [(2, 0), (0, 7)] * 3
+def test_joules_of_a_text_in_rounds_from_engine_to_engine(powercap: Path, batch: Workload) -> None:
+    order: list[str] = []
+    counter = powercap / "intel-rapl:1" / "energy_uj"
+    engines = [Heater("a", counter, order, [2]), Heater("b", counter, order, [4, 8])]
+    kept: list[int] = []
+    calls = {("a", batch.name): 7, ("b", batch.name): 3}
+    found = energy.measure(
+        Meter(powercap),
+        engines,
+        [batch],
+        calls,
+        warmup=2,
+        rounds=4,
+        keep=lambda joules: kept.append(len(joules["b", batch.name])),
+    )
+    # Two texts a call, and the warm-up not counted.
+    assert found.joules["a", batch.name] == pytest.approx([1.0] * 4)
+    assert found.joules["b", batch.name] == pytest.approx([2.0, 4.0] * 2)
+    assert found.failed == {}
+    assert kept == [1, 2, 3, 4]
+    assert engines[0].asked == [(2, 0), (0, 7)] * 4
+    assert engines[1].asked == [(2, 0), (0, 3)] * 4
+    assert all({*order[place : place + 2]} == {"a", "b"} for place in range(0, 8, 2))
+
+
+def test_one_that_dies_has_no_joules_and_leaves_the_others_theirs(
+    powercap: Path, batch: Workload
+) -> None:
+    counter = powercap / "intel-rapl:1" / "energy_uj"
+    engines = [Heater("a", counter, [], [2]), Heater("b", counter, [], [2], dies=True)]
+    calls = {(name, batch.name): 1 for name in "ab"}
+    found = energy.measure(Meter(powercap), engines, [batch], calls, warmup=0, rounds=3)
+    assert found.joules == {("a", batch.name): pytest.approx([1.0] * 3)}
+    assert found.failed == {"b": "b: its process ended with code 4"}
+
+
+def test_what_was_not_timed_is_not_run(powercap: Path, batch: Workload) -> None:
+    heater = Heater("a", powercap / "intel-rapl:1" / "energy_uj", [], [2])
+    found = energy.measure(Meter(powercap), [heater], [batch], {}, warmup=1, rounds=2)
+    assert (found.joules, heater.asked) == ({}, [])

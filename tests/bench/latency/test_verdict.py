@@ -8,14 +8,15 @@ from statistics import median
 
 import pytest
 
-from distilroberta.bench.harness.interleave import Plan
+from distilroberta.bench.harness.interleave import Plan, Spread
 from distilroberta.bench.harness.suite import Comparison, EngineResult, EngineSpec
 from distilroberta.bench.harness.worker import Loaded
 from distilroberta.bench.harness.workload import Workload
 from distilroberta.bench.latency import results as latency_results
 from distilroberta.bench.latency import verdict as latency_verdict
-from distilroberta.bench.latency.artifact_starts import Setup
+from distilroberta.bench.latency.artifact_starts import Setup, Start
 from distilroberta.bench.latency.results import Measured
+from distilroberta.bench.latency.tables import notes
 from distilroberta.runtime.manifest import Agreement
 
 SLOW = [40.0, 41.0, 39.0, 40.5, 39.5, 40.2]
@@ -85,7 +86,10 @@ def test_the_fastest_is_named_and_what_was_not_timed() -> None:
     assert said(found).startswith("int8 answers 2.0 times (2.0-2.0) as fast as fp32")
     assert said(found).endswith(" (int4 was not timed)")
     rounds["int4"] = [time / 3 for time in SLOW]
-    assert said(measured(rounds)).startswith("int4 answers 3.0 times")
+    # Of the two, it was picked for its speed.
+    assert said(measured(rounds)).startswith(
+        "int4, the fastest of 2 others, answers 3.0 times (3.0-3.0) as fast as fp32"
+    )
 
 
 def test_a_difference_below_the_spread_is_none() -> None:
@@ -121,6 +125,46 @@ def test_a_variant_alone() -> None:
 def test_what_was_interrupted_says_so() -> None:
     found = measured({"fp32": SLOW, "int8": [time / 2 for time in SLOW]}, planned=15)
     assert said(found).startswith("after 6 of 15 rounds: int8 answers 2.0 times")
+
+
+@pytest.mark.parametrize(("rounds", "few"), [(1, "1 round is"), (4, "4 rounds are")])
+def test_too_few_rounds_claim_nothing(rounds: int, few: str) -> None:
+    """An interrupt may come after one round, whose interval has no width."""
+    times = {"fp32": SLOW[:rounds], "int8": [time / 4 for time in SLOW[:rounds]]}
+    found = measured(times, planned=15)
+    sentence = said(found)
+    assert sentence == (
+        f"after {rounds} of 15 rounds: unclear at 128 tokens: {few} too few to tell int8 from "
+        "fp32 in speed"
+    )
+    assert {one["verdict"] for one in latency_results.ratios(found)} == {"unclear"}
+    (warning,) = {one["warning"] for one in latency_results.ratios(found)}
+    assert warning in latency_results.warnings(found)
+
+
+def test_an_interval_wider_than_the_difference_is_marked() -> None:
+    unsteady = [time / by for time, by in zip(SLOW, [1.1, 1.1, 2, 2, 1.2, 1.8], strict=True)]
+    found = measured({"fp32": SLOW, "int8": unsteady}, workloads=(PARAGRAPH,))
+    (ratio,) = latency_results.ratios(found)
+    assert (ratio["verdict"], ratio["ratio"]["low"] > 1) == ("faster", True)
+    assert "wide, the difference it is to show" in ratio["warning"]
+    said_so = f"int8 on cpu beside fp32 on cpu at 128 tokens: {ratio['warning']}"
+    assert said_so in latency_results.warnings(found)
+    assert "*: too few rounds, or an interval wider than the difference from 1" in notes(found)
+
+
+def test_load_is_of_fresh_processes_and_of_one_start_without() -> None:
+    found = measured({"fp32": SLOW, "int8": SLOW})
+    engine = found.engine("int8 on cpu")
+    assert (found.load_seconds(engine), found.load_spread("int8 on cpu")) == (1.0, None)
+    starts = {"int8 on cpu": [Start(0.25, load, 1.0) for load in (0.25, 0.5, 1.75)]}
+    found = replace(found, starts=starts)
+    assert found.load_seconds(engine) == 0.75
+    assert found.load_spread("int8 on cpu") == Spread(0.75, 0.625, 1.375)
+    assert found.cold_start("int8 on cpu") == Spread(1.75, 1.625, 2.375)
+    assert latency_results.single_loads(found) == [
+        "load seconds are of one start, that of the process that was timed: fp32 on cpu"
+    ]
 
 
 def test_a_reference_that_failed() -> None:

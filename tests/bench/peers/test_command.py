@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
-from distilroberta.bench.errors import BenchError
-from distilroberta.bench.harness.suite import EngineSpec
-from distilroberta.bench.peers import command as peers_command
+from distilroberta.bench.errors import WorkerError
+from distilroberta.bench.harness.interleave import Plan
+from distilroberta.bench.harness.suite import Comparison, EngineResult, EngineSpec
+from distilroberta.bench.harness.workload import Workload
 from distilroberta.bench.peers import lineup as peer_lineup
+from distilroberta.bench.peers import ratios as peer_ratios
+from distilroberta.bench.peers import run as peers_run
 from distilroberta.bench.peers.conversion import Peers
+from distilroberta.bench.peers.results import Measured
 from distilroberta.bench.report import peers as peers_report
 from distilroberta.bench.report.fields import Fields
 
@@ -51,35 +55,32 @@ def test_one_run_of_a_classifier(
             EngineSpec("OpenVINO INT8", "fake_engines:NoLoad", {}, 7, interpreter=python),
             EngineSpec("CTranslate2 INT8", "fake_peers:DiesAt", arguments, 7, interpreter=python),
         ]
-        return Peers(engines, {"openvino": "1.2"}, {"OpenVINO BF16": "none here"})
+        return Peers(engines, {"openvino": "1.2", "numpy": "0.1"}, {"OpenVINO BF16": "none here"})
 
-    monkeypatch.setattr(peer_lineup.peers, "make", make)
+    monkeypatch.setattr(peer_lineup.conversion, "make", make)
     written = tmp_path / "measured.json"
-    engines = [name for name in peer_lineup.ENGINES if name != "torch-compile"]
-    what = (*CLASSIFICATION, "--checkpoint", str(classifier), "--engines", ",".join(engines))
-    which = ("--shapes", "12,2x8", "--peers", str(environment), "--limit")
+    others = "optimum-fp32,openvino-fp32,openvino-bf16,openvino-int8,ctranslate2-int8"
+    what = (*CLASSIFICATION, "--checkpoint", str(classifier), "--engines", others)
+    which = ("--levels", "model", "--shapes", "12,2x8", "--peers", str(environment), "--limit")
     said = bench("peers", *what, *which, *PLAN, "--json", str(written))
     assert said.code == 0, said.err
 
     document = json.loads(written.read_text("utf-8"))
     assert (document["benchmark"], document["complete"]) == ("peers", True)
-    assert document["machine"]["packages"]["openvino"] == "1.2"
+    assert document["peers_packages"] == {"openvino": "1.2", "numpy": "0.1"}
     assert (document["threads"], document["weights"]) == (1, classifier.name)
     assert document["left_out"] == {"OpenVINO BF16": "none here"}
-    levels = {one["level"]: one for one in document["comparisons"]}
-    assert list(levels) == ["model", "pipeline"]
-    engines_of = {
-        level: {one["name"]: one for one in comparison["engines"]}
-        for level, comparison in levels.items()
-    }
-    assert set(document["schemes"]) == {*engines_of["model"], *engines_of["pipeline"], "ours"} - {
-        "ours fp32",
-        "ours int8",
-    }
+    (level,) = document["comparisons"]
+    assert (level["task"], level["level"]) == ("text-classification", "model")
+    # It has three labels, of which one text tells too little.
+    assert level["checked"] == ["8 x 16 tokens"]
+    model = {one["name"]: one for one in level["engines"]}
+    assert set(document["schemes"]) == {*model, "ours"} - {"ours fp32", "ours int8"}
+    assert model["ours int8"]["settings"] == {"variant": "int8", "threads": 1}
+    assert model["optimum FP32"]["settings"] == {"threads": 1}
 
-    model = engines_of["model"]
     reversed_ = model["OpenVINO FP32"]["refused"]
-    assert reversed_.startswith("12 tokens: answers with shape (1, 8), must be (1, 3)")
+    assert reversed_.startswith("8 x 16 tokens: answers with shape (1, 8), must be (8, 3)")
     unloaded = model["OpenVINO INT8"]["refused"]
     assert unloaded == "could not be loaded: 'load' failed: ValueError: the file is not there"
     dying = model["CTranslate2 INT8"]
@@ -88,21 +89,17 @@ def test_one_run_of_a_classifier(
     timed = {name for name in model if "OpenVINO" not in name}
     for name in timed:
         assert len(model[name]["workloads"]["12 tokens"]["rounds_ms"]) == 2
-        assert model[name]["cosine"] > peers_command.LEAST_COSINE
+        assert model[name]["cosine"] > peers_run.LEAST_COSINE
 
-    compared = {
-        (one["engine"], one["baseline"], one["workload"]) for one in levels["model"]["ratios"]
-    }
-    others = timed - {"ours fp32", "ours int8"}
-    pairs = {("ours int8", other) for other in others}
-    pairs |= {("ours fp32", other) for other in ("torch", "optimum FP32")}
+    compared = {(one["engine"], one["baseline"], one["workload"]) for one in level["ratios"]}
     assert compared == {
-        (*pair, workload)
-        for pair in pairs
-        for workload in ("12 tokens", "2 x 8 tokens")
-        if (pair[1], workload) != ("CTranslate2 INT8", "2 x 8 tokens")
+        ("ours fp32", "optimum FP32", "12 tokens"),
+        ("ours fp32", "optimum FP32", "2 x 8 tokens"),
+        ("ours int8", "optimum FP32", "12 tokens"),
+        ("ours int8", "optimum FP32", "2 x 8 tokens"),
+        ("ours int8", "CTranslate2 INT8", "12 tokens"),
     }
-    for one in levels["model"]["ratios"]:
+    for one in level["ratios"]:
         times = [
             model[name]["workloads"][one["workload"]]["rounds_ms"]
             for name in (one["baseline"], one["engine"])
@@ -110,89 +107,131 @@ def test_one_run_of_a_classifier(
         ratios = sorted(above / below for above, below in zip(*times, strict=True))
         assert ratios[0] <= one["ratio"]["low"] * 1.0001
         assert one["ratio"]["high"] <= ratios[1] * 1.0001
-    limits = levels["model"]["machine_limit"]["limits"]
+    limits = level["machine_limit"]["limits"]
     assert {one["engine"] for one in limits} == {"ours fp32", "ours int8"}
-    assert "machine_limit" not in levels["pipeline"]
 
     printed = " ".join(said.out.split())
     assert document["verdict"] in printed
-    assert "from token ids to logits it is" in document["verdict"]
-    assert "from texts to answers it is" in document["verdict"]
+    assert "from token ids to logits, for text-classification unclear" in document["verdict"]
     assert "text-classification, token ids to logits: median of 2 rounds" in printed
     assert "OpenVINO INT8 was not timed: could not be loaded" in printed
     assert "CTranslate2 INT8 failed at 2 x 8 tokens" in printed
     assert "OpenVINO BF16 was left out: none here" in printed
     assert "times the limit" in printed
 
-    # The report reads the same file.
-    found = peers_report.peers_results(Fields(document, "file"))
-    assert [one.level for one in found.comparisons] == ["model", "pipeline"]
 
-
-def test_a_fill_mask_checkpoint_in_pytorch_both_ways(
-    tmp_path: Path, make_checkpoint: Callable[..., Path], bench: Callable[..., Any]
+def test_whole_pipelines_and_the_report_of_them(
+    classifier: Path, tmp_path: Path, bench: Callable[..., Any]
 ) -> None:
-    small = make_checkpoint()
     written = tmp_path / "measured.json"
-    what = ("--task", "fill-mask", "--checkpoint", str(small), "--engines", "torch,torch-compile")
-    which = ("--shapes", "2x8", "--variants", "int8")  # each shape is compiled for seconds
+    what = (*CLASSIFICATION, "--checkpoint", str(classifier), "--engines", "torch")
+    which = ("--levels", "pipeline", "--variants", "int8", "--shapes", "12")
     said = bench("peers", *what, *which, *PLAN, "--json", str(written))
     assert said.code == 0, said.err
     document = json.loads(written.read_text("utf-8"))
-    model, pipeline = document["comparisons"]
-    assert [one["name"] for one in model["engines"]] == ["ours int8", "torch", "torch.compile"]
+    (pipeline,) = document["comparisons"]
     assert [one["name"] for one in pipeline["engines"]] == ["ours int8", "transformers on torch"]
-    for comparison in (model, pipeline):
-        for engine in comparison["engines"]:
-            assert engine["refused"] is None
-            assert set(engine["workloads"]) == {"2 x 8 tokens"}
-    exact = [one["cosine"] for one in model["engines"] if one["name"] != "ours int8"]
-    assert min(exact) > 0.99999
+    assert all(one["refused"] is None for one in pipeline["engines"])
+    assert "from texts to answers" in document["verdict"]
+    assert "transformers on torch (FP32)" in document["verdict"]
+    found = peers_report.peers_results(Fields(document, "file"))
+    assert [one.level for one in found.comparisons] == ["pipeline"]
 
 
-def test_an_interrupt_keeps_the_rounds_that_were_done(
-    classifier: Path, tmp_path: Path, bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+def test_a_compiled_fill_mask_checkpoint(
+    tmp_path: Path, make_checkpoint: Callable[..., Path], bench: Callable[..., Any]
 ) -> None:
-    original = peers_command.compare
+    small = make_checkpoint(num_hidden_layers=1)
+    written = tmp_path / "measured.json"
+    what = ("--task", "fill-mask", "--checkpoint", str(small), "--engines", "torch-compile")
+    # Each shape is compiled for seconds.
+    which = ("--shapes", "2x8", "--variants", "int8", "--levels", "model")
+    said = bench("peers", *what, *which, *PLAN, "--json", str(written))
+    assert said.code == 0, said.err
+    (model,) = json.loads(written.read_text("utf-8"))["comparisons"]
+    assert [one["name"] for one in model["engines"]] == ["ours int8", "torch.compile"]
+    assert model["checked"] == ["2 x 8 tokens"]
+    for engine in model["engines"]:
+        assert engine["refused"] is None
+        assert set(engine["workloads"]) == {"2 x 8 tokens"}
+    compiled = model["engines"][1]
+    assert compiled["cosine"] > 0.99999
+    assert compiled["settings"] == {"task": "fill-mask", "threads": 1, "compiled": True}
 
-    def interrupted(*arguments: Any, keep: Callable[[Any], None], **more: Any) -> Any:
-        def stop_after(found: Any) -> None:
-            keep(found)
-            raise KeyboardInterrupt
 
-        return original(*arguments, keep=stop_after, **more)
+def test_an_interrupt_after_one_round_shows_no_difference(
+    classifier: Path,
+    workload: Workload,
+    tmp_path: Path,
+    bench: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measure(
+        task: str, level: str, *_: Any, keep: Callable[[Measured], None], **__: Any
+    ) -> Measured:
+        engines = tuple(
+            EngineResult(EngineSpec(name, "a:b", {}, 1), None, None, 1.0, None, {workload.name: ms})
+            for name, ms in {"ours int8": [1.0], "torch": [2.0]}.items()
+        )
+        comparison = Comparison((workload,), Plan(rounds=9), engines)
+        found = peer_ratios.ratios(comparison, [("ours int8", "torch")])
+        keep(Measured(task, level, comparison, (workload.name,), found, None))
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(peers_command, "compare", interrupted)
+    monkeypatch.setattr(peers_run, "measure_level", measure)
     written = tmp_path / "measured.json"
     what = (*CLASSIFICATION, "--checkpoint", str(classifier), "--engines", "torch")
-    said = bench("peers", *what, "--shapes", "12,2x8", *PLAN, "--json", str(written))
+    which = ("--variants", "int8", "--shapes", "12", "--rounds", "9")
+    said = bench("peers", *what, *which, "--json", str(written))
     assert said.code == 130
     document = json.loads(written.read_text("utf-8"))
     assert document["complete"] is False
     (comparison,) = document["comparisons"]
     for engine in comparison["engines"]:
         rounds = [one["rounds_ms"] for one in engine["workloads"].values()]
-        assert list(map(len, rounds)) == [1, 1]
-    assert "stopped before the end" in said.out
-    assert "times as fast as torch" in " ".join(said.out.split())
+        assert list(map(len, rounds)) == [1]
+    printed = " ".join(said.out.split())
+    assert "stopped before the end" in printed
+    assert "median of 1 round (" in printed
+    # One round shows nothing, whatever was planned.
+    (ratio,) = comparison["ratios"]
+    assert (ratio["ratio"]["estimate"], ratio["verdict"]) == (pytest.approx(2), "unclear")
+    few = f"text-classification, model: {ratio['warning']}"
+    assert "too few" in few
+    assert document["warnings"] == [few]
+    assert f"warning: {few}" in printed
+    assert "times as fast as" not in document["verdict"]
 
 
-def test_a_reference_that_fails_leaves_its_level_out(
-    classifier: Path, tmp_path: Path, bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = peers_command.measure
+@pytest.fixture
+def _no_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the level `model` PyTorch fails, and nothing is timed of `pipeline`."""
 
-    def broken(task: str, level: str, *arguments: Any, **more: Any) -> Any:
+    def measure(task: str, level: str, *_: Any, **__: Any) -> Measured:
         if level == "model":
-            raise BenchError("torch: its process ended")
-        return original(task, level, *arguments, **more)
+            raise WorkerError("torch", "its process ended")
+        spec = EngineSpec("ours int8", "module:class", {}, 1)
+        refused = EngineResult(spec, None, None, None, "it is wrong", {})
+        comparison = Comparison((), Plan(), (refused,))
+        return Measured(task, level, comparison, ("8 tokens",), [], None)
 
-    monkeypatch.setattr(peers_command, "measure", broken)
+    monkeypatch.setattr(peers_run, "measure_level", measure)
+
+
+@pytest.mark.usefixtures("_no_engines")
+def test_nothing_measured_is_an_error_that_says_why(
+    classifier: Path, tmp_path: Path, bench: Callable[..., Any]
+) -> None:
     written = tmp_path / "measured.json"
     what = (*CLASSIFICATION, "--checkpoint", str(classifier), "--engines", "torch")
-    assert bench("peers", *what, "--shapes", "8", *PLAN, "--json", str(written)).code == 0
+    said = bench("peers", *what, "--shapes", "8", *PLAN, "--json", str(written))
+    assert said.code == 1
+    why = "text-classification, model: torch: its process ended; ours int8: it is wrong"
+    assert f"nothing was measured: {why}" in said.err
     document = json.loads(written.read_text("utf-8"))
+    assert document["complete"] is False
     assert document["left_out"] == {"text-classification, model": "torch: its process ended"}
+    # The level after the one that failed is there.
     assert [one["level"] for one in document["comparisons"]] == ["pipeline"]
 
 

@@ -61,7 +61,8 @@ def test_onnx_graph_in_openvino(tmp_path: Path) -> None:
     found = peers.openvino("ours", graph, tmp_path / "python", 2)
     assert (found.name, found.file_bytes) == ("ours", 5)
     assert found.engine == "distilroberta.bench.peers.engines:OpenVinoModel"
-    assert found.arguments == {"model": str(graph), "threads": 2, "precision": None}
+    expected = {"model": str(graph), "threads": 2, "precision": None, "hint": "LATENCY"}
+    assert found.arguments == expected
     assert found.interpreter == tmp_path / "python"
 
 

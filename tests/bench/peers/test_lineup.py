@@ -25,7 +25,7 @@ def _other_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         engines = [EngineSpec(name, "module:class", {}, 1, (), interpreter) for name in names]
         return Peers(engines, {"openvino": "1.2"}, {"OpenVINO BF16": "none here"})
 
-    monkeypatch.setattr(peer_lineup.peers, "make", make)
+    monkeypatch.setattr(peer_lineup.conversion, "make", make)
 
 
 def names(lineup: Lineup, level: str) -> list[str]:
@@ -108,7 +108,7 @@ def test_what_other_tools_can_not_do_is_left_out(
         raise BenchError("it can't\nbe done")
 
     monkeypatch.setattr(peer_lineup.optimum_export, "export", broken)
-    monkeypatch.setattr(peer_lineup.peers, "make", broken)
+    monkeypatch.setattr(peer_lineup.conversion, "make", broken)
     settings = Settings(["int8"], DEFAULT, 1, PYTHON)
     lineup = peer_lineup.make("text-classification", classifier, tmp_path, settings)
     assert names(lineup, MODEL) == ["ours int8", "torch", "torch.compile"]

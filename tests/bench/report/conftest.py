@@ -78,11 +78,12 @@ def engine(title: str, times: dict[str, Document], **fields: Any) -> Document:
 
 def comparison(shapes: list[Document], engines: list[Document]) -> Document:
     plan = {"rounds": 7, "warmup": 2, "calls": 5, "seed": 0, "seconds": 0.3}
-    return {"plan": plan, "workloads": shapes, "engines": engines}
+    checked = [shape["name"] for shape in shapes]
+    return {"plan": plan, "workloads": shapes, "engines": engines, "checked": checked}
 
 
 def ratio(estimate: float, half: float = 0.02) -> Document:
-    return {"estimate": estimate, "low": estimate - half, "high": estimate + half}
+    return {"estimate": estimate, "low": estimate - half, "high": estimate + half, "rounds": 7}
 
 
 def milliseconds(rows: int, tokens: int) -> float:
@@ -155,6 +156,7 @@ def claim(precision: str = "fp32", **sizes: Any) -> Document:
             claim_comparison("fill-mask", "ours", precision, 1.91, **sizes),
             claim_comparison("feature-extraction", "ours", precision, 2.03, **sizes),
         ],
+        left_out={"feature-extraction, usual export": "the export ended with an error"},
     )
 
 
@@ -207,6 +209,7 @@ def peers_comparison(
             "workload": shape["name"],
             "ratio": ratio(times, 0.03),
             "verdict": "no difference" if times < 1.03 else "faster",
+            "warning": None,
         }
         for title, (times, _, _) in PEERS.items()
         if not title.startswith("ours")
@@ -288,6 +291,7 @@ def latency(batches: Sequence[int] = BATCHES, lengths: Sequence[int] = LENGTHS) 
                 "workload": shape["name"],
                 "ratio": ratio(3.2),
                 "verdict": "faster",
+                "warning": None,
             }
             for shape in shapes
         ],
@@ -296,6 +300,7 @@ def latency(batches: Sequence[int] = BATCHES, lengths: Sequence[int] = LENGTHS) 
         variants=variants,
         left_out={"fp16 on cuda": "no CUDA device"},
         energy=None,
+        gpu=None,
     )
 
 
@@ -326,7 +331,55 @@ def cold_start() -> Document:
     )
 
 
-MAKERS = {"claim": claim, "peers": peers, "latency": latency, "cold-start": cold_start}
+# How many times as fast as INT8 on the CPU.
+GPU = {"cpu int8": 1.0, "cuda fp32": 4.0, "cuda fp16": 9.0, "cuda fp16, graph": 11.0}
+
+
+def gpu(batches: Sequence[int] = BATCHES, lengths: Sequence[int] = LENGTHS) -> Document:
+    noise = random.Random(5)  # noqa: S311 - no secret
+    shapes = workloads(batches, lengths)
+    missing = {"tensorrt fp16": "libnvinfer.so.10 is not there"}
+    engines = [
+        engine(
+            title,
+            {
+                shape["name"]: timing(milliseconds(shape["rows"], shape["tokens"]) / times, noise)
+                for shape in shapes
+            },
+            cosine=None,
+        )
+        for title, times in GPU.items()
+    ]
+    engines += [engine(title, {}, refused=why, cosine=None) for title, why in missing.items()]
+    return head(
+        "gpu",
+        verdict="on this GPU cuda fp16, graph is 11.0 times as fast as cpu int8",
+        device="Imaginary GPU, compute capability 9.0",
+        comparison=comparison(shapes, engines),
+        ratios=[
+            {
+                "engine": title,
+                "baseline": "cpu int8",
+                "workload": shape["name"],
+                "ratio": ratio(times),
+                "verdict": "faster",
+                "warning": None,
+            }
+            for title, times in GPU.items()
+            if title != "cpu int8"
+            for shape in shapes
+        ],
+        left_out=missing,
+    )
+
+
+MAKERS = {
+    "claim": claim,
+    "peers": peers,
+    "latency": latency,
+    "gpu": gpu,
+    "cold-start": cold_start,
+}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from distilroberta.bench.errors import BenchError
+from distilroberta.bench.harness import whole_file
 from distilroberta.bench.report import output
 from distilroberta.bench.report.command import main
 from distilroberta.runtime.errors import InputError
@@ -111,7 +112,7 @@ def test_what_can_not_be_written_is_as_it_was(
     def refuse(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(output.os, "replace", refuse)
+    monkeypatch.setattr(whole_file.os, "replace", refuse)
     with pytest.raises(BenchError, match=r"r\.html could not be written: No space left"):
         output.write({path: b"after"})
     assert path.read_bytes() == b"before"

@@ -46,7 +46,10 @@ def test_a_line_for_each_engine(palette: Palette) -> None:
 
 @PALETTES
 def test_ratios_stand_beside_what_was_claimed(palette: Palette) -> None:
-    dots = [Dot("encoder", Ratio(2.03, 2.0, 2.05), 2.07), Dot("head", Ratio(1.5, 1.4, 1.6), None)]
+    dots = [
+        Dot("encoder", Ratio(2.03, 2.0, 2.05, 7), 2.07),
+        Dot("head", Ratio(1.5, 1.4, 1.6, 7), None),
+    ]
     (axes,) = row_plot.draw_ratios(dots, palette).axes
     points = [one for one in axes.lines if one.get_marker() == "o"]
     assert [(one.get_xdata()[0], one.get_ydata()[0]) for one in points] == [(2.03, 0), (1.5, 1)]
@@ -90,6 +93,67 @@ def test_a_disc_has_the_size_of_the_files() -> None:
     said = [text.get_text() for text in axes.texts]
     assert said[0] == "same top answer as FP32"
     assert {"fp32, 328 MB", "int8, 82 MB"} <= set(said)
+
+
+def crowd() -> list[Option]:
+    families = ("torch", "torch.compile", "optimum FP32", "optimum INT8", "optimum INT8 static")
+    families += ("OpenVINO FP32", "OpenVINO BF16", "OpenVINO INT8", "CTranslate2 INT8")
+    others = [
+        Option(name, 30.0 - 2.5 * place, 83_000_000, 1 - 10.0 ** -(2 + place % 3), None, ours=False)
+        for place, name in enumerate(families)
+    ]
+    ours = [
+        Option("ours fp32", 31.0, 328_000_000, 0.9999999, None, ours=True),
+        Option("ours int8", 9.0, 82_000_000, 0.9996, None, ours=True),
+        Option("ours int8-static", 8.7, 82_000_000, 0.998, None, ours=True),
+    ]
+    return [*others, *ours]
+
+
+def test_of_a_crowd_ours_and_the_best_of_each_family_are_named() -> None:
+    (axes,) = trade_off_plot.draw(crowd(), "milliseconds", LIGHT).axes
+    assert len(axes.lines) == len(crowd())
+    said = [text.get_text().rpartition(",")[0] for text in axes.texts if "MB" in text.get_text()]
+    assert said == [
+        *("torch.compile", "optimum INT8 static", "OpenVINO INT8", "CTranslate2 INT8"),
+        *("ours fp32", "ours int8", "ours int8-static"),
+    ]
+
+
+def close_crowd() -> list[Option]:
+    ours = {"ours int8": (18.1, 0.9996), "ours int8-static": (17.6, 0.992)}
+    others = {
+        "ours int8-static in OpenVINO": (16.9, 0.9993),
+        "optimum INT8 per tensor": (19.0, 0.9993),
+        "optimum INT8 static": (19.9, 0.992),
+        "optimum INT8": (21.7, 0.9961),
+        "OpenVINO INT8": (18.6, 0.9978),
+        "OpenVINO BF16": (29.0, 0.99993),
+        "CTranslate2 INT8": (30.6, 0.9989),
+        "torch": (79.0, 1.0),
+        "torch.compile": (76.0, 1.0),
+    }
+    return [
+        Option(name, ms, 84_000_000, cosine, None, ours=name in ours)
+        for name, (ms, cosine) in {**ours, **others}.items()
+    ]
+
+
+@pytest.mark.parametrize("options", [crowd(), close_crowd()], ids=["spread", "close"])
+def test_no_line_to_a_name_crosses_another_name(options: list[Option]) -> None:
+    figure = trade_off_plot.draw(options, "milliseconds", LIGHT)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    # Where the letters are; a line ends at the edge of its name.
+    names = [text.get_window_extent() for text in axes.texts if "MB" in text.get_text()]
+    arrows = [text.arrow_patch for text in axes.texts if not text.get_text()]
+    lines = [arrow.get_path().transformed(arrow.get_transform()) for arrow in arrows]
+    assert not any(
+        line.intersects_bbox(name.padded(-1), filled=False) for line in lines for name in names
+    )
+    assert not any(
+        one.overlaps(other) for place, one in enumerate(names) for other in names[:place]
+    )
 
 
 def test_better_is_above_by_cosine_too() -> None:

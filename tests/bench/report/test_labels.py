@@ -48,6 +48,12 @@ def test_labels_of_a_crowd_cover_nothing() -> None:
     assert all(box.left >= 0 and box.right <= 300 for box in boxes)
 
 
+def test_discs_without_a_label_are_not_covered() -> None:
+    mark, other = Marked(50, 50, 10, 40, 10), Marked(90, 50, 10, 40, 10)
+    (box,) = beside([mark], Box(0, 0, 200, 100), [other])
+    assert not overlap(box, Box(80, 40, 100, 60))
+
+
 def test_a_label_alone_stands_at_its_disc() -> None:
     mark = Marked(50, 50, 10, 40, 10)
     (box,) = beside([mark], Box(0, 0, 200, 100))

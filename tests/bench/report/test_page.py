@@ -96,7 +96,7 @@ def test_the_verdict_is_the_first_heading(page: Page) -> None:
 def test_sections_have_their_own_verdicts(page: Page, documents: dict[str, Any]) -> None:
     said = [text for found, text in page.all("p") if found.get("class") == "verdict"]
     assert [one.rstrip(".") for one in said] == [
-        documents[name]["verdict"].rstrip(".") for name in ("peers", "latency", "cold-start")
+        documents[name]["verdict"].rstrip(".") for name in ("peers", "latency", "gpu", "cold-start")
     ]
 
 
@@ -248,6 +248,85 @@ def test_what_was_not_timed_is_told_with_the_reason(page: Page) -> None:
     assert table["torch.compile"][1] == "its process ended with code -9"
     assert table["OpenVINO FP16"][0] == "everywhere"
     assert table["fp16 on cuda"][1] == "no CUDA device"
+    assert table["tensorrt fp16"][0] == "Imaginary GPU, compute capability 9.0"
+    assert table["tensorrt fp16"][1] == "libnvinfer.so.10 is not there"
+    left_out = ["everywhere", "the export ended with an error", "claim.json"]
+    assert table["feature-extraction, usual export"] == left_out
+
+
+def test_gpu_tables_hold_the_numbers(page: Page, documents: dict[str, Any]) -> None:
+    assert "On a GPU: Imaginary GPU, compute capability 9.0" in page.texts("h2")
+    times = rows(page, "Imaginary GPU, compute capability 9.0: milliseconds")
+    engines = documents["gpu"]["comparison"]["engines"]
+    assert list(times) == [one["name"] for one in engines if not one["refused"]]
+    median = engines[2]["workloads"]["16 tokens"]["ms"]["median"]
+    assert times["cuda fp16"][0].startswith(f"{median:.3f} (")
+    ratios = rows(page, "Imaginary GPU, compute capability 9.0: times as fast")
+    assert ratios["cuda fp16 to cpu int8"] == ["9.00× (8.98–9.02) faster"] * 4
+
+
+def leads(paths: list[Path]) -> list[str]:
+    page = Page(rendered(paths))
+    return [text for found, text in page.all("p") if found.get("class") == "lead"]
+
+
+def test_what_was_compared_before_timing_is_told(
+    document: Callable[..., Any], write: Callable[..., Path]
+) -> None:
+    found = document("peers", **SMALL)
+    told = "Before anything was timed, answers were compared with the reference"
+    assert f"{told}: on all inputs." in leads([write(found)])[0]
+    found["comparisons"][1]["checked"] = ["16 tokens", "8 x 16 tokens"]
+    assert leads([write(found)])[0].endswith(
+        f"{told}. Classification, the model alone: on all inputs; Fill-mask, whole pipelines: on "
+        "16 tokens and 8 x 16 tokens."
+    )
+    for comparison in found["comparisons"]:
+        del comparison["checked"]
+    assert f"{told}: this file does not say on which inputs." in leads([write(found)])[0]
+    claim = document("claim", **SMALL)
+    assert f"{told}: on all inputs." in leads([write(claim)])[0]
+
+
+def test_ratios_with_a_warning_are_marked(
+    document: Callable[..., Any], write: Callable[..., Path]
+) -> None:
+    found = document("peers", batches=(1,), lengths=(16, 128))
+    first, second, *_ = found["comparisons"][0]["ratios"]
+    first["warning"] = "the interval is 9 wide, the difference it is to show 3"
+    second.update(verdict="unclear", warning="3 rounds are too few")
+    page = Page(rendered([write(found)]))
+    caption = "of the same rounds; ?: too few rounds, or an interval wider than the difference"
+    table = rows(page, caption)
+    assert table["ours int8 to torch eager"] == [
+        "4.40× (4.37–4.43) faster ?",
+        "4.40× (4.37–4.43) unclear ?",
+    ]
+
+
+def test_cells_that_were_not_measured_have_their_reason(
+    document: Callable[..., Any], write: Callable[..., Path]
+) -> None:
+    found = document("claim", **SMALL)
+    usual = found["comparisons"][1]
+    usual["cells"][3].update(ratio=None, verdict="not measured", reason=None)
+    usual["engines"][1]["failed"] = {"8 x 128 tokens": "it would take 21 GB, there are 8"}
+    page = Page(rendered([write(found)]))
+    table = rows(page, "Fill-mask, usual export, fp32: times as fast by length")
+    assert table["128"][1] == "–not measured"
+    overall = rows(page, "Overall")
+    assert overall["fill-mask, usual export, fp32"][2] == "faster, not twice, of 3 of 4 cells"
+    said = "8 x 128 tokens: roberta-base: it would take 21 GB, there are 8"
+    assert said in page.texts("li")
+
+
+def test_the_gpu_of_a_latency_run_is_named(
+    document: Callable[..., Any], write: Callable[..., Path]
+) -> None:
+    found = document("latency", batches=(1,), lengths=(16,))
+    assert "GPU" not in leads([write(found)])[0]
+    found["gpu"] = {"name": "Imaginary GPU", "capability": "9.0"}
+    assert leads([write(found)])[0].endswith("GPU: Imaginary GPU, compute capability 9.0.")
 
 
 def test_how_it_was_measured_is_there(page: Page) -> None:

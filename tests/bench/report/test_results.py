@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from distilroberta.bench.report.claim import ClaimResults
+from distilroberta.bench.report.gpu import GpuResults
 from distilroberta.bench.report.latency import LatencyResults
 from distilroberta.bench.report.results import read, read_all
 from distilroberta.runtime.errors import InputError
@@ -34,7 +35,7 @@ def set_in(document: Document, path: str, value: Any) -> Document:
 
 
 def test_what_is_read(documents: dict[str, Document], all_results: list[Path]) -> None:
-    first, peers, latency, cold_start = read_all(all_results)
+    first, peers, latency, gpu, cold_start = read_all(all_results)
     assert (first.file, first.benchmark, first.threads) == ("claim.json", "claim", 2)
     assert first.machine.packages == {"onnxruntime": "1.31.1", "numpy": "2.4.6"}
     assert isinstance(first.found, ClaimResults)
@@ -48,6 +49,12 @@ def test_what_is_read(documents: dict[str, Document], all_results: list[Path]) -
     assert isinstance(latency.found, LatencyResults)
     assert latency.found.variants[1].same_top == 0.978
     assert cold_start.seconds == 812.3
+    assert first.found.left_out == {
+        "feature-extraction, usual export": "the export ended with an error"
+    }
+    assert cell.ratio.rounds == 7
+    assert isinstance(gpu.found, GpuResults)
+    assert gpu.found.device == "Imaginary GPU, compute capability 9.0"
 
 
 def test_a_file_named_twice_is_read_once(all_results: list[Path]) -> None:
@@ -129,6 +136,10 @@ BROKEN = [
     ("claim", "comparisons.1.overall.ratio", 1.5, "'overall': 'ratio' must be an object"),
     ("claim", "comparisons.0.cells.2.ratio.low", 9, "'estimate' must be between 'low' and 'high'"),
     ("claim", "comparisons.0.cells.2.ratio.estimate", -1, "'estimate' must be above 0, found -1"),
+    ("claim", "comparisons.0.cells.2.ratio.rounds", 0, "'rounds' must be 1 or more, found 0"),
+    ("claim", "comparisons.0.cells.2.ratio.rounds", NOT_THERE, "'rounds' must be a whole number"),
+    ("claim", "comparisons.0.checked", ["16 tokens", 2], "'checked' must be a list of strings"),
+    ("claim", "left_out", ["fill-mask"], "'left_out' must be an object"),
     ("claim", "comparisons.0.cells.2.expected", 0, "'expected' must be above 0"),
     ("claim", "comparisons.0.workloads.0.tokens", 0, "'tokens' must be 1 or more"),
     ("peers", "comparisons.0.engines.0.file_bytes", -1, "'file_bytes' must be a whole number"),
@@ -137,6 +148,11 @@ BROKEN = [
     ("peers", "comparisons.0.engines.0.workloads.16 tokens.ms.median", 0, "must be above 0"),
     ("peers", "comparisons.0.engines.0.workloads.16 tokens.rounds_ms", [0], "numbers above 0"),
     ("peers", "comparisons.0.ratios.0.ratio", None, "'ratio' must be an object, found None"),
+    ("peers", "comparisons.0.ratios.0.warning", 1, "'warning' must be a string, found 1"),
+    ("latency", "ratios", NOT_THERE, "'ratios' must be a list, found nothing"),
+    ("latency", "gpu", {"name": "a GPU"}, "'gpu': 'capability' must be a string, found nothing"),
+    ("gpu", "device", None, "'device' must be a string, found None"),
+    ("gpu", "comparison", None, "'comparison' must be an object, found None"),
     ("latency", "artifact", "sst2", "'artifact' must be an object, found 'sst2'"),
     ("latency", "ratios.0.verdict", 1, "'verdict' must be a string, found 1"),
     ("latency", "variants.0.workloads.16 tokens.p50_ms", "2", "'p50_ms' must be a number"),
@@ -173,3 +189,27 @@ def test_what_was_not_measured_may_be_missing(
     engine = run.found.comparisons[0].comparison.engines[0]  # type: ignore[union-attr]
     assert engine.resident_bytes == 420_000_000  # after loading
     assert (engine.file_bytes, engine.peak_bytes, engine.failed) == (None, None, {})
+
+
+def test_a_run_that_was_killed_may_have_no_ratios(
+    documents: dict[str, Document], write: Callable[..., Path]
+) -> None:
+    document = set_in(set_in(documents["latency"], "ratios", NOT_THERE), "complete", False)
+    found = read(write(document)).found
+    assert isinstance(found, LatencyResults)
+    assert found.ratios == ()
+
+
+def test_a_cell_that_was_not_measured_has_the_reason_of_its_engine(
+    documents: dict[str, Document], write: Callable[..., Path]
+) -> None:
+    document = set_in(documents["claim"], "comparisons.2.cells.3.ratio", None)
+    document = set_in(document, "comparisons.2.cells.3.expected", None)
+    failed = {"8 x 128 tokens": "needs 21 GB"}
+    document = set_in(document, "comparisons.2.engines.1.failed", failed)
+    found = read(write(document)).found
+    assert isinstance(found, ClaimResults)
+    claim = found.claims[2]
+    assert claim.cells[3].reason == "roberta-base: needs 21 GB"
+    # Of the others, as the ratio is.
+    assert claim.expected == pytest.approx(1.91 * 1.02)

@@ -26,7 +26,7 @@ def changed(document: Document, **fields: Any) -> Document:
 
 
 def test_the_claim_comes_first(run: Reader, documents: dict[str, Document]) -> None:
-    order = ["claim", "peers", "latency", "cold-start"]
+    order = ["claim", "peers", "latency", "cold-start", "gpu"]
     runs = [run(documents[name]) for name in reversed(order)]
     for name in order:
         assert verdict(runs) == documents[name]["verdict"].rstrip(".") + "."
