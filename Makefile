@@ -19,7 +19,7 @@ help:
 	@echo "             (CHECKPOINT=folder or CHECKPOINT=distilbert/distilroberta-base: another one)"
 	@echo "make test    run the tests"
 	@echo "make lint    check style, format and types"
-	@echo "make bench   measure in ten minutes: the claim, our variants, pytest-benchmark; a report"
+	@echo "make bench   measure in short: the claim, our variants, pytest-benchmark; a report"
 	@echo "make bench-peers      measure ours against PyTorch, optimum, OpenVINO and CTranslate2"
 	@echo "make bench-runtime    measure: cold start, overhead, memory, many callers, many texts"
 	@echo "             (CLASSIFIER=folder TEXTS=file: many texts with these, not random weights)"
@@ -66,7 +66,7 @@ bench-runtime: $(VENV)/.dev
 bench-peers: $(VENV)/.dev $(PEERS)/.made
 	$(BIN)/distilroberta bench peers --peers $(PEERS)
 
-# An hour and a half on two cores, which should do nothing else. See results/README.md.
+# Takes long, on a machine that should do nothing else. See results/README.md.
 results: $(VENV)/.dev $(PEERS)/.made
 	$(BIN)/distilroberta bench claim --json results/claim.json
 	$(BIN)/distilroberta bench claim --precision int8 --json results/claim-int8.json
