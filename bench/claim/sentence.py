@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from distilroberta.bench.claim import terms
 from distilroberta.bench.claim.verdict import Overall
-from distilroberta.bench.harness.ratio_interval import Ratio
 
 _WORDS = {
     terms.TWICE: "twice as fast as RoBERTa-base for {}",
@@ -43,16 +42,11 @@ def subset(whole: Overall) -> str | None:
     return f"over the {some} measured, {missing} of {whole.cells} cells were not measured"
 
 
-def shown(ratio: Ratio) -> str:
-    """Return `estimate (low-high)`, with two decimals."""
-    return f"{ratio.estimate:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
-
-
 def _pair(task: str, setting: str, whole: Overall) -> str:
     if whole.ratio is None:
         return f"{task} ({setting})"
     cells = subset(whole)
-    times = f"{shown(whole.ratio)} times"
+    times = f"{whole.ratio} times"
     return f"{task} ({setting}: {f'{times} {cells}' if cells else times})"
 
 

@@ -27,7 +27,7 @@ def _show_overall(pair: Pair) -> None:
     whole = pair.overall
     if whole.ratio is not None:
         cells = sentence.subset(whole) or "over all cells"
-        console.print(f"{sentence.shown(whole.ratio)} {cells}: {whole.verdict}", markup=False)
+        console.print(f"{whole.ratio} {cells}: {whole.verdict}", markup=False)
     if whole.reason:
         console.print(f"why: {whole.reason}", markup=False)
     told = results.overall_warning(pair)  # with all warnings, at the end
@@ -52,4 +52,4 @@ def _shown_cell(cell: Cell) -> str:
     if cell.ratio is None:
         return cell.verdict
     mark = "" if cell.verdict == terms.TWICE else f"\n{cell.verdict}"
-    return f"{sentence.shown(cell.ratio)}{mark}"
+    return f"{cell.ratio}{mark}"

@@ -43,6 +43,10 @@ class Ratio:
     high: float
     rounds: int
 
+    def __str__(self) -> str:
+        """Return `estimate (low-high)`, with two decimals."""
+        return f"{self.estimate:.2f} ({self.low:.2f}-{self.high:.2f})"
+
 
 def of(numerator: Sequence[float], denominator: Sequence[float]) -> Ratio:
     """Return the ratio of two engines' times; both have a positive time for each round.

@@ -21,7 +21,7 @@ from distilroberta.bench.latency.artifact_starts import Setup, Start
 from distilroberta.bench.latency.energy import Meter
 from distilroberta.bench.latency.results import Measured
 from distilroberta.bench.models import texts
-from distilroberta.bench.models.checked_shapes import checked_shapes
+from distilroberta.bench.models.checked_shapes import checked_shapes_of
 from distilroberta.bench.models.specs import artifact_engine
 from distilroberta.quantize.recipes import RECIPES
 from distilroberta.runtime import Artifact, ProviderError
@@ -97,7 +97,7 @@ class LatencyRun:
         baseline = _most_precise(artifact, settings.variants)
         quality = {name: artifact.variant(name).agreement for name in settings.variants}
         specs = [self._spec(name, setup) for name, setup in self._setups.items()]
-        shapes = checked_shapes(artifact.task, _labels(artifact), settings.shapes)
+        shapes = checked_shapes_of(artifact, settings.shapes)
         checked = texts.of_artifact(artifact, shapes)
         expected = None
         if right != baseline:
@@ -240,12 +240,6 @@ class LatencyRun:
         threads = self._settings.threads
         spec = artifact_engine(name, engine, self._artifact, setup.variant, threads)
         return replace(spec, arguments={**spec.arguments, "provider": setup.provider})
-
-
-def _labels(artifact: Artifact) -> int | None:
-    # Of a classifier; None where its graph does not say it as a number.
-    labels = artifact.manifest.variants[artifact.variants[0]].outputs[0].shape[-1]
-    return labels if isinstance(labels, int) else None
 
 
 def least_cosines(setups: Mapping[str, Setup]) -> dict[str, float]:

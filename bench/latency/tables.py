@@ -103,7 +103,7 @@ def _cells(measured: Measured, engine: EngineResult, workload: Workload) -> list
 
 def _times_as_fast(ratio: Ratio) -> str:
     mark = _UNSURE if ratio_interval.warning(ratio) else ""
-    return f"{ratio.estimate:.2f} ({ratio.low:.2f}-{ratio.high:.2f}){mark}"
+    return f"{ratio}{mark}"
 
 
 def notes(measured: Measured) -> list[str]:

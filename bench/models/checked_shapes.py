@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from distilroberta.bench.harness.workload import Shape
+from distilroberta.runtime import Artifact, layout
+from distilroberta.runtime.tasks.model_config import ModelConfig
 
 # Of one text and two labels a cosine says nothing but which is better, which may be as good as
 # even. So with fewer labels than this it is of as many texts.
 _CHECKED = 8
 _CHECKED_TOKENS = 16
+_CLASSIFICATION = "text-classification"
 
 
 def checked_shapes(task: str, labels: int | None, shapes: Sequence[Shape]) -> list[Shape]:
@@ -23,7 +26,7 @@ def checked_shapes(task: str, labels: int | None, shapes: Sequence[Shape]) -> li
         labels: how many a classifier has; None where that is not known, or there are none.
         shapes: what is timed.
     """
-    if task != "text-classification" or labels is None or labels >= _CHECKED:
+    if task != _CLASSIFICATION or labels is None or labels >= _CHECKED:
         return list(shapes)
     enough = (
         shape
@@ -32,3 +35,11 @@ def checked_shapes(task: str, labels: int | None, shapes: Sequence[Shape]) -> li
         for shape in shapes
     )
     return list(dict.fromkeys(enough))
+
+
+def checked_shapes_of(artifact: Artifact, shapes: Sequence[Shape]) -> list[Shape]:
+    """Return the shapes that an artifact's answers are compared on: see `checked_shapes`."""
+    labels = None
+    if artifact.task == _CLASSIFICATION:
+        labels = len(ModelConfig.read(artifact.file(layout.CONFIG)).id2label)
+    return checked_shapes(artifact.task, labels, shapes)

@@ -15,7 +15,7 @@ from distilroberta.bench.harness.suite import Comparison, compare
 from distilroberta.bench.harness.workload import Shape, Workload
 from distilroberta.bench.limit.machine_limit import MachineLimit
 from distilroberta.bench.models import texts
-from distilroberta.bench.models.checked_shapes import checked_shapes
+from distilroberta.bench.models.checked_shapes import checked_shapes_of
 from distilroberta.bench.models.checkpoints import random_checkpoint
 from distilroberta.bench.peers import lineup as peers_lineup
 from distilroberta.bench.peers import precision, ratios, schemes
@@ -227,10 +227,7 @@ def shapes_to_check(level: str, artifact: Artifact, settings: Settings) -> list[
     few labels, and for fill-mask pipelines, which score the whole vocabulary: of these the shapes
     of up to 128 tokens, or one text where there is none.
     """
-    labels = None
-    if artifact.task != _FILL_MASK:
-        labels = len(ModelConfig.read(artifact.file(layout.CONFIG)).id2label)
-    shapes = checked_shapes(artifact.task, labels, settings.shapes)
+    shapes = checked_shapes_of(artifact, settings.shapes)
     if level == MODEL or artifact.task != _FILL_MASK:
         return shapes
     small = [shape for shape in shapes if shape.rows * shape.tokens <= _CHECKED_TOKENS]

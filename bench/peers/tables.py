@@ -68,4 +68,4 @@ def _unsure(ratios: Sequence[PeerRatio]) -> list[PeerRatio]:
 def _shown(one: PeerRatio) -> str:
     doubt = " ?" if _unsure([one]) else ""
     mark = "" if one.verdict == ratio_interval.FASTER else f"\n{one.verdict}"
-    return f"{one.ratio.estimate:.2f} ({one.ratio.low:.2f}-{one.ratio.high:.2f}){doubt}{mark}"
+    return f"{one.ratio}{doubt}{mark}"
