@@ -66,7 +66,7 @@ bench-runtime: $(VENV)/.dev
 bench-peers: $(VENV)/.dev $(PEERS)/.made
 	$(BIN)/distilroberta bench peers --peers $(PEERS)
 
-# Takes long, on a machine that should do nothing else. See results/README.md.
+# Takes two hours on two cores, which should do nothing else. See results/README.md.
 results: $(VENV)/.dev $(PEERS)/.made
 	$(BIN)/distilroberta bench claim --json results/claim.json
 	$(BIN)/distilroberta bench claim --precision int8 --json results/claim-int8.json
@@ -78,7 +78,8 @@ results: $(VENV)/.dev $(PEERS)/.made
 	$(BIN)/distilroberta bench memory --json results/memory.json
 	$(BIN)/distilroberta bench quantizing --json results/quantizing.json
 	$(BIN)/distilroberta bench threads --json results/threads.json
-	$(BIN)/distilroberta bench throughput --json results/throughput.json \
+	$(BIN)/distilroberta bench throughput --rounds 3 --batch-sizes 8,16,32 \
+		--json results/throughput.json \
 		$(if $(CLASSIFIER),--checkpoint "$(CLASSIFIER)") $(if $(TEXTS),--texts "$(TEXTS)")
 	$(MAKE) figures
 

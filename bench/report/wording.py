@@ -9,7 +9,10 @@ from distilroberta.bench.harness.ratio_interval import Ratio
 
 NOTHING = "–"  # noqa: RUF001 - a dash, as tables have it
 DOUBT = "?"
-DOUBT_MEANS = "?: too few rounds, or an interval wider than the difference it is to show"
+DOUBT_MEANS = (
+    "?: a difference of too few rounds, or one that the interval is wider than; an interval that "
+    "holds 1 shows no difference"
+)
 
 
 def digits(value: float) -> str:

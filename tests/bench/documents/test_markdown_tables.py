@@ -134,7 +134,8 @@ def test_ratios_with_a_warning_are_marked(tmp_path: Path) -> None:
     lines = markdown_tables.table(written(tmp_path, "peers", warn), {"level": "model"})
     marked = ["10.00× (9.98–10.02) ?", "9.07× (9.05–9.09) unclear ?"]  # noqa: RUF001
     assert rows(lines)[3][4:] == marked
-    means = "?: too few rounds, or an interval wider than the difference it is to show."
+    means = "?: a difference of too few rounds, or one that the interval is wider than; "
+    means += "an interval that holds 1 shows no difference."
     assert means in lines
     assert means not in markdown_tables.table(run_of("peers"), {})
 

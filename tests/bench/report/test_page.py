@@ -296,7 +296,7 @@ def test_ratios_with_a_warning_are_marked(
     first["warning"] = "the interval is 9 wide, the difference it is to show 3"
     second.update(verdict="unclear", warning="3 rounds are too few")
     page = Page(rendered([write(found)]))
-    caption = "of the same rounds; ?: too few rounds, or an interval wider than the difference"
+    caption = "of the same rounds; ?: a difference of too few rounds, or one that the"
     table = rows(page, caption)
     assert table["ours int8 to torch eager"] == [
         "4.40× (4.37–4.43) faster ?",
