@@ -30,12 +30,7 @@ def notes(runs: Sequence[Run], missing: Sequence[NotTimed]) -> list[str]:
         *_changed(runs),
         *_unsure(runs),
         *_missing(missing),
-        *(
-            f"{run.file} is a run of `bench {run.benchmark}`, which has no figure here; see how it "
-            "was measured."
-            for run in runs
-            if run.found is None
-        ),
+        *_without_figures(runs),
     ]
 
 
@@ -68,6 +63,14 @@ def _differences(runs: Sequence[Run]) -> Iterable[str]:
     ]
     if several:
         yield f"These results were measured with several versions of {'; '.join(several)}."
+
+
+def _without_figures(runs: Sequence[Run]) -> Iterable[str]:
+    files = [run.file for run in runs if run.found is None]
+    if len(files) > 1:
+        yield f"No figure here is of {wording.listed(files)}: see how they were measured."
+    elif files:
+        yield f"No figure here is of {files[0]}: see how it was measured."
 
 
 def _changed(runs: Sequence[Run]) -> Iterable[str]:

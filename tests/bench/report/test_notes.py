@@ -109,5 +109,9 @@ def test_engines_that_were_not_timed(
 def test_a_benchmark_without_figures(
     noted: Callable[..., list[str]], documents: dict[str, Document]
 ) -> None:
-    (found,) = noted(changed(documents["cold-start"], benchmark="overhead"))
-    assert found.startswith("0.json is a run of `bench overhead`, which has no figure here")
+    overhead, memory = (
+        changed(documents["cold-start"], benchmark=name) for name in ("overhead", "memory")
+    )
+    assert noted(overhead) == ["No figure here is of 0.json: see how it was measured."]
+    both = "No figure here is of 0.json and 1.json: see how they were measured."
+    assert both in noted(overhead, memory)
