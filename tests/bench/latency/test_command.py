@@ -180,7 +180,9 @@ def test_random_weights(
 def test_interrupted(mini_artifact: Artifact, tmp_path: Path) -> None:
     """Ctrl-C once there are results: the tables so far, where the rest is, and code 130."""
     path = tmp_path / "r.json"
-    start = "from distilroberta.runtime.entry import main; main()"
+    # A job that a script starts in the background ignores Ctrl-C, and so do its children.
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    start += "from distilroberta.runtime.entry import main; main()"
     words = ["bench", "latency", str(mini_artifact.path), *FEW, *SHAPES, "--json", str(path)]
     with subprocess.Popen(
         [sys.executable, "-c", start, *words, "--rounds", "100000"],
