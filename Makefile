@@ -48,10 +48,11 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	mkdir -p bench-results
 	$(BIN)/distilroberta bench claim --tasks text-classification,fill-mask --lengths 16,128 \
-		--batches 1,8 --json bench-results/claim.json
+		--batches 1,4 --json bench-results/claim.json
 	$(BIN)/distilroberta bench latency --variants fp32,int8 --rounds 5 \
 		--json bench-results/latency.json
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-autosave --benchmark-max-time=0.5
+	$(BIN)/python -m pytest bench/suites/test_claim.py bench/suites/test_latency.py \
+		--benchmark-only --benchmark-autosave
 	$(BIN)/distilroberta bench report bench-results/claim.json bench-results/latency.json \
 		-o bench-results/report.html
 
