@@ -51,7 +51,7 @@ bench: $(VENV)/.dev
 		--json bench-results/claim.json
 	$(BIN)/distilroberta bench latency --variants fp32,int8 --rounds 5 \
 		--json bench-results/latency.json
-	$(BIN)/python -m pytest bench/suites/test_claim.py bench/suites/test_latency.py \
+	$(BIN)/python -m pytest bench/suites/test_latency.py \
 		--benchmark-only --benchmark-autosave
 	$(BIN)/distilroberta bench report bench-results/claim.json bench-results/latency.json \
 		-o bench-results/report.html
